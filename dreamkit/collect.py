@@ -1,0 +1,201 @@
+"""Environments → rows: N environments stepped in turn, and the evaluation of a policy in them."""
+
+from collections.abc import Callable
+
+import gymnasium
+import numpy as np
+import torch
+
+from dreamkit import UserError
+
+
+def episode_seed(run: int, environment: int, episode: int) -> int:
+    """The seed that an episode is reset with: the same again when a run is continued."""
+    return int(np.random.SeedSequence([run, environment, episode]).generate_state(1)[0])
+
+
+def row_fields(obs_space: dict, actions: int) -> dict:
+    """{name: (shape, dtype)} of a replay row."""
+    fields = {key: (space.shape, space.dtype.name) for key, space in obs_space.items()}
+    fields |= {"action": ((actions,), "float32"), "reward": ((), "float32")}
+    return fields | dict.fromkeys(("is_first", "is_last", "is_terminal"), ((), "bool"))
+
+
+def action_size(space) -> int:
+    """Units of an action vector: classes of a discrete action, entries of a continuous one."""
+    return int(space.n if hasattr(space, "n") else np.prod(space.shape))
+
+
+def to_environment(action: np.ndarray, space):
+    """An agent's action vector → what the environment takes: a class number, or an array."""
+    return int(action.argmax()) if hasattr(space, "n") else action.reshape(space.shape)
+
+
+class Slot:
+    """One environment and its current row."""
+
+    def __init__(self, env: gymnasium.Env, number: int, seed: int):
+        self.env, self.number, self.seed = env, number, seed
+        self.episode = -1  # number of the running episode
+        self.actions: list[np.ndarray] = []  # taken in it
+        self.row: dict = {}
+        self.score = 0.0
+
+    def reset(self) -> None:
+        """Begin the next episode."""
+        self.episode += 1
+        seed = episode_seed(self.seed, self.number, self.episode)
+        obs, _ = self._guard(self.env.reset, seed=seed)
+        self.actions, self.score = [], 0.0
+        action = np.zeros(action_size(self.env.action_space), np.float32)
+        self._set_row(obs, action, 0.0, is_first=True)
+
+    def step(self, action: np.ndarray) -> None:
+        """Apply an action vector; the row becomes the one that it leads to."""
+        native = to_environment(action, self.env.action_space)
+        obs, reward, terminated, truncated, _ = self._guard(self.env.step, native)
+        self.actions.append(action)
+        self.score += float(reward)
+        self._set_row(
+            obs, action, float(reward),
+            is_last=bool(terminated or truncated), is_terminal=bool(terminated),
+        )  # fmt: skip
+
+    def _set_row(self, obs, action, reward, is_first=False, is_last=False, is_terminal=False):
+        numbers = [reward, *(x for x in obs.values() if x.dtype.kind == "f")]
+        if not all(np.isfinite(x).all() for x in numbers):
+            raise UserError(
+                f"environment {self.number} returned NaN or infinity in episode {self.episode}, "
+                f"step {len(self.actions)}"
+            )
+        self.row = obs | {
+            "action": action, "reward": reward,
+            "is_first": is_first, "is_last": is_last, "is_terminal": is_terminal,
+        }  # fmt: skip
+
+    def _guard(self, function: Callable, *args, **kwargs):
+        """An error inside an environment becomes one line that says where it happened."""
+        try:
+            return function(*args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"environment {self.number} failed in episode {self.episode}, step "
+                f"{len(self.actions)}: {type(error).__name__}: {error}"
+            ) from error
+
+
+class Collector:
+    """N environments in this process, each with its own stream of rows.
+
+    Every step acts once in each. An episode's last row is stored without an action; the next
+    episode begins at once, so no step is spent on a reset.
+    """
+
+    def __init__(self, make_env: Callable[[], gymnasium.Env], count: int, seed: int):
+        self.slots = [Slot(make_env(), number, seed) for number in range(count)]
+        self.space = self.slots[0].env.action_space
+        for slot in self.slots:
+            slot.reset()
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def observations(self) -> dict[str, np.ndarray]:
+        """What the policy sees now: {name: (N, ...)} with `is_first`."""
+        skip = ("action", "reward", "is_last", "is_terminal")
+        keys = [key for key in self.slots[0].row if key not in skip]
+        return {key: np.stack([slot.row[key] for slot in self.slots]) for key in keys}
+
+    def step(self, actions: np.ndarray, latents: dict, store: Callable) -> list[tuple[float, int]]:
+        """Store the current rows with their latents, act, and return (score, length) of episodes
+        that ended.
+
+        actions   (N, A)
+        latents   {name: (N, ...)} of the current rows; may be empty
+        store     called as store(environment, row, latents of that row or None)
+        """
+        ended = []
+        for n, slot in enumerate(self.slots):
+            store(n, slot.row, {name: x[n] for name, x in latents.items()})
+            slot.step(actions[n])
+            if slot.row["is_last"]:
+                store(n, slot.row, None)
+                ended.append((slot.score, len(slot.actions)))
+                slot.reset()
+        return ended
+
+    def close(self) -> None:
+        for slot in self.slots:
+            slot.env.close()
+
+    # --- saving -----------------------------------------------------------------------------------
+
+    def save(self) -> list[dict]:
+        """What is needed to bring each environment back to where it is."""
+        return [
+            {
+                "episode": slot.episode,
+                "score": slot.score,
+                "actions": torch.from_numpy(np.array(slot.actions, np.float32)),
+                "row": {key: torch.as_tensor(np.asarray(x)) for key, x in slot.row.items()},
+            }
+            for slot in self.slots
+        ]
+
+    def load(self, states: list[dict]) -> list[int]:
+        """Replay the running episodes. Returns the environments where that led elsewhere.
+
+        There the episode is over, and the next one has begun: an environment that is not
+        deterministic cannot be brought back.
+        """
+        lost = []
+        for slot, state in zip(self.slots, states, strict=True):
+            slot.episode = state["episode"] - 1
+            slot.reset()
+            for action in state["actions"].numpy():
+                if slot.row["is_last"]:
+                    break
+                slot.step(action)
+            expected = {key: x.numpy() for key, x in state["row"].items()}
+            same = all(np.array_equal(slot.row[key], x) for key, x in expected.items())
+            if not same:
+                lost.append(slot.number)
+                slot.reset()
+        return lost
+
+
+def evaluate(agent, make_env: Callable, episodes: int, seed: int, record: bool = False) -> dict:
+    """Play whole episodes side by side.
+
+    seed     of the environments and of the policy's samples; the caller's random state is kept
+    record   keep the pictures of the first episode
+    return   {"scores", "lengths": lists of `episodes` numbers, "frames": list of (C, H, W)}
+    """
+    slots = [Slot(make_env(), number, seed) for number in range(episodes)]
+    for slot in slots:
+        slot.reset()
+    image = next((key for key, x in slots[0].row.items() if np.ndim(x) == 3), None)
+    frames = [slots[0].row[image]] if record and image else []
+    devices = [agent.device] if agent.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        state = agent.initial_state(episodes)
+        skip = ("action", "reward", "is_last", "is_terminal")
+        keys = [key for key in slots[0].row if key not in skip]
+        while any(not slot.row["is_last"] for slot in slots):
+            obs = {key: np.stack([slot.row[key] for slot in slots]) for key in keys}
+            actions, state = agent.act(obs, state, explore=False)
+            running = [slot for slot in slots if not slot.row["is_last"]]
+            for slot in running:
+                slot.step(actions[slot.number].cpu().numpy())
+            if frames and running[0] is slots[0]:
+                frames.append(slots[0].row[image])
+    for slot in slots:
+        slot.env.close()
+    return {
+        "scores": [slot.score for slot in slots],
+        "lengths": [len(slot.actions) for slot in slots],
+        "frames": frames,
+    }

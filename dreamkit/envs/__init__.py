@@ -1,0 +1,57 @@
+"""Environments by name. All are Gymnasium environments of one form:
+
+observation   Dict of images (C, H, W) uint8 and vectors (D,) float32
+action        Discrete(n), or Box in [-1, 1]
+step          terminated: the value of the future is zero; truncated: it was only cut off
+"""
+
+import gymnasium
+
+from dreamkit import UserError
+from dreamkit.envs.adapter import BoundedAction, DictObservation
+from dreamkit.envs.cartpole import ContinuousForce, PixelCartPole
+
+CARTPOLE_RANGE = (2.4, 3.0, 0.21, 3.0)  # where an episode ends, or a fast motion, of each entry
+
+
+def make(name: str, size: int = 0, scale: tuple | None = None, **options) -> gymnasium.Env:
+    """An environment by the project's name or by any Gymnasium id, such as `ALE/Pong-v5`.
+
+    size      height and width of images; 0 takes the task's own (32 for CartPole, else 64)
+    scale     divides a vector observation, entry by entry
+    options   passed to gymnasium.make
+    errors    UserError: unknown name, missing library, spaces that an agent cannot use
+    """
+    if name == "cartpole":
+        env = gymnasium.make("CartPole-v1", **options)
+        scale = scale or CARTPOLE_RANGE
+    elif name == "cartpole_continuous":
+        env = ContinuousForce(gymnasium.make("CartPole-v1", **options))
+        scale = scale or CARTPOLE_RANGE
+    elif name == "cartpole_pixels":
+        env = PixelCartPole(gymnasium.make("CartPole-v1", **options), size or 32)
+    elif name == "cartpole_continuous_pixels":
+        env = PixelCartPole(ContinuousForce(gymnasium.make("CartPole-v1", **options)), size or 32)
+    elif name == "pendulum":
+        env = gymnasium.make("Pendulum-v1", **options)
+        scale = scale or (1.0, 1.0, 8.0)
+    else:
+        env = make_registered(name, options)
+    return BoundedAction(DictObservation(env, size or 64, scale))
+
+
+def make_registered(name: str, options: dict) -> gymnasium.Env:
+    """gymnasium.make, with one clear line where it fails."""
+    if name.startswith("ALE/"):
+        try:
+            import ale_py
+        except ImportError:
+            raise UserError(f"{name} needs the Atari emulator: pip install -e '.[atari]'") from None
+        gymnasium.register_envs(ale_py)
+    try:
+        return gymnasium.make(name, **options)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"{name}: {str(error).splitlines()[0]}") from None
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"unknown task {name!r}: {reason}; see dreamer-train --info") from None

@@ -1,0 +1,313 @@
+"""The training loop: collect, update at the train ratio, evaluate, log, save, resume."""
+
+import platform
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dreamkit import UserError, checkpoint
+from dreamkit.collect import Collector, action_size, evaluate, row_fields
+from dreamkit.loggers import Console, JsonLines
+from dreamkit.replay import LATENTS_SAVED, Replay
+
+EVALUATION = 1_000_003  # added to the run's seed: evaluation never meets training episodes
+
+
+@dataclass
+class RunConfig:
+    """Every option of the training loop. Steps are the agent's decisions in all environments."""
+
+    steps: int = 100_000
+    seed: int = 0
+    run: str | None = None  # folder; null: runs/ with date, agent and task
+    device: str = "auto"
+    threads: int = 0  # of torch; 0: torch decides
+    envs: int = 4
+    train_ratio: float = 32.0  # replayed rows per collected row
+    prefill: int = 0  # rows before the first update; 0: as many as one batch
+    replay_rows: int = 1_000_000
+    replay_memory: float = 2.0  # GiB of rows to keep in memory; more is mapped from files
+    log_every: int = 250
+    eval_every: int = 250
+    eval_episodes: int = 20
+    save_every: int = 2500
+    until: float | None = None  # stop at this mean return of an evaluation
+    goal: float | None = None  # return that counts as solved: a line in the report
+    agent: Any = None  # options of the agent
+    task: dict[str, Any] = field(default_factory=dict)  # arguments of dreamkit.envs.make
+
+
+def manifest() -> dict:
+    """Versions, commit and machine: what a result depends on."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = ""
+    return {
+        "command": sys.argv,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "commit": commit or "unknown",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+class Metrics:
+    """Means of the agent's metrics since the last log; they stay on its device until then."""
+
+    def __init__(self):
+        self.sums: dict[str, torch.Tensor] = {}
+        self.count = 0
+
+    def add(self, metrics: dict) -> None:
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+        self.count += 1
+
+    def take(self) -> dict[str, float]:
+        means = {name: float(x) / self.count for name, x in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
+
+
+class Trainer:
+    """Trains one agent in one run folder; a folder with a checkpoint is continued.
+
+    cfg        resolved configuration: RunConfig with `agent_name` and `code`, a plain dictionary
+    folder     of the run
+    make_env   builds one environment
+    """
+
+    def __init__(self, cfg: dict, folder: Path, make_env: Callable):
+        self.cfg, self.folder, self.make_env = cfg, folder, make_env
+        self.device = checkpoint.choose_device(cfg["device"])
+        self._seed(cfg["seed"])
+        self.collector = Collector(make_env, cfg["envs"], cfg["seed"])
+        env = self.collector.slots[0].env
+        self.agent = checkpoint.build_agent(checkpoint.header(cfg), env, self.device)
+        options = self.agent.config
+        self.batch = (options.batch_size, options.batch_length)
+        self.latent_space = getattr(self.agent, "latent_space", {})
+        self.replay = Replay(
+            row_fields(env.observation_space.spaces, action_size(env.action_space)),
+            self.latent_space, cfg["envs"], cfg["replay_rows"], folder / "replay",
+            cfg["steps"], int(cfg["replay_memory"] * 2**30), cfg["seed"],
+        )  # fmt: skip
+        self.prefill = cfg["prefill"] or self.batch[0] * self.batch[1]
+        self.state = self.agent.initial_state(cfg["envs"])
+        self.step = 0  # decisions so far
+        self.updates = 0
+        self.first_update = -1  # step at which training began
+        self.seconds = 0.0  # spent before this process
+        self.best = -float("inf")
+        self.metrics = Metrics()
+        self.episodes: list[tuple[float, int]] = []  # (score, length) since the last log
+        self.stop = ""
+        self.jsonl = JsonLines(folder / "metrics.jsonl")
+        self.console = Console(cfg["steps"])
+
+    def _seed(self, seed: int) -> None:
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def run(self) -> dict:
+        """Train until `steps`, `until` or a signal; save; return a summary."""
+        latest = self.folder / "checkpoints" / "latest.pt"
+        if latest.exists():
+            self.load(latest)
+        else:
+            self.console.note(self.replay.describe())
+        self.start = time.time() - self.seconds
+        self._catch_signals()
+        with self.console:
+            while self.step < self.cfg["steps"] and not self.stop:
+                self.iterate()
+            if self.updates:
+                self.log()
+                if not self.stop and self.step % self.cfg["eval_every"]:
+                    self.evaluate()
+            self.save()
+        self.collector.close()
+        return {
+            "step": self.step, "updates": self.updates, "best": self.best,
+            "seconds": time.time() - self.start, "stop": self.stop or "steps",
+        }  # fmt: skip
+
+    def iterate(self) -> None:
+        """One decision in every environment, and what is due after it."""
+        before = self.step
+        self.collect()
+        for _ in range(self.updates_due()):
+            self.update()
+        for every, action in (
+            (self.cfg["log_every"], self.log),
+            (self.cfg["eval_every"], self.evaluate),
+            (self.cfg["save_every"], self.save),
+        ):
+            if self.updates and every and before // every < self.step // every:
+                action()
+        self.console.update(self.step, time.time() - self.start)
+
+    def collect(self) -> None:
+        """Act once in every environment and store the rows."""
+        actions, self.state = self.agent.act(self.collector.observations(), self.state)
+        latents = {}
+        if self.latent_space:
+            latents = self.agent.latents(self.state["h"], self.state["z"])
+            latents = {name: x.cpu().numpy() for name, x in latents.items()}
+        self.episodes += self.collector.step(actions.cpu().numpy(), latents, self.replay.add)
+        self.step += len(self.collector)
+
+    def updates_due(self) -> int:
+        """Updates owed: replayed rows ÷ collected rows = train_ratio, from the prefill's end on.
+
+        Fractions carry over. Rows collected before the first update are not made up for.
+        """
+        if self.first_update < 0:
+            if len(self.replay) < self.prefill or not self.replay.ready(self.batch[1]):
+                return 0
+            self.first_update = self.step
+        rows = (self.step - self.first_update) * self.cfg["train_ratio"]
+        return int(rows / (self.batch[0] * self.batch[1])) - self.updates
+
+    def update(self) -> None:
+        """One training step of the agent on one batch."""
+        batch = self.replay.sample(*self.batch)
+        index = batch.pop("index")
+        metrics, latents = self.agent.train_step(batch)
+        if latents is not None:
+            self.replay.refresh(index, {name: x.cpu().numpy() for name, x in latents.items()})
+        self.metrics.add(metrics)
+        self.updates += 1
+
+    def evaluate(self) -> None:
+        """Play evaluation episodes; keep the agent if it is the best so far."""
+        cfg = self.cfg
+        seed = cfg["seed"] + EVALUATION + self.step
+        result = evaluate(self.agent, self.make_env, cfg["eval_episodes"], seed)
+        scores = np.array(result["scores"])
+        mean = float(scores.mean())
+        self.write("eval", {"return": mean, "std": float(scores.std()), "episodes": len(scores)})
+        self.console.evaluated(self.step, mean, float(scores.std()), time.time() - self.start)
+        if mean >= self.best:
+            self.best = mean
+            checkpoint.save(
+                self.folder / "checkpoints" / "best.pt",
+                {
+                    "header": checkpoint.header(cfg), "agent": self.agent.state_dict(),
+                    "step": self.step, "return": mean,
+                },
+            )  # fmt: skip
+        if cfg["until"] is not None and mean >= cfg["until"]:
+            self.stop = "solved"
+
+    def log(self) -> None:
+        """Write the means since the last log."""
+        if not self.metrics.count:
+            return
+        row = self.metrics.take() | {"updates": self.updates}
+        if not np.isfinite([row[name] for name in row if name.startswith("loss/")]).all():
+            bad = ", ".join(name for name in row if not np.isfinite(row[name]))
+            raise UserError(
+                f"training diverged at step {self.step}: {bad} not finite; "
+                "the last checkpoint is intact. Try a smaller agent.lr"
+            )
+        if self.episodes:
+            scores, lengths = np.array(self.episodes, np.float64).T
+            row |= {"episode_return": scores.mean(), "episode_length": lengths.mean()}
+            self.episodes = []
+        self.write("train", row)
+
+    def write(self, kind: str, row: dict) -> None:
+        seconds = round(time.time() - self.start, 2)
+        self.jsonl.write({"kind": kind, "step": self.step, "seconds": seconds} | row)
+
+    def _catch_signals(self) -> None:
+        """Ctrl-C and SIGTERM end the loop after the current step, so that it can save."""
+
+        def stop(number, frame):
+            if self.stop:
+                raise KeyboardInterrupt
+            self.stop = signal.Signals(number).name
+            self.console.note(f"{self.stop}: saving")
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+
+    # --- saving and resuming ----------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Everything needed to continue. Rows first, then the checkpoint that refers to them."""
+        state = {
+            "header": checkpoint.header(self.cfg),
+            "agent": self.agent.state_dict(),
+            "trainer": {
+                "step": self.step, "updates": self.updates, "first_update": self.first_update,
+                "seconds": time.time() - self.start, "best": self.best,
+                "sums": {name: float(x) for name, x in self.metrics.sums.items()},
+                "count": self.metrics.count, "episodes": [list(x) for x in self.episodes],
+            },
+            "policy": self.state,
+            "collector": self.collector.save(),
+            "replay": self.replay.save(),
+            "random": {
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if self.device == "cuda" else [],
+            },
+            "jsonl": self.jsonl.size(),
+        }  # fmt: skip
+        checkpoint.save(self.folder / "checkpoints" / "latest.pt", state)
+        self.replay.clean()
+
+    def load(self, path: Path) -> None:
+        """Continue where a checkpoint was saved."""
+        state = checkpoint.read(path, self.device)
+        checkpoint.restore(self.agent, state, path)
+        trainer = state["trainer"]
+        for name in ("step", "updates", "first_update", "seconds", "best"):
+            setattr(self, name, trainer[name])
+        self.metrics.sums, self.metrics.count = dict(trainer["sums"]), trainer["count"]
+        self.episodes = [tuple(x) for x in trainer["episodes"]]
+        try:
+            self.replay.load(_to_cpu(state["replay"]))
+        except (ValueError, OSError) as error:
+            raise UserError(f"the replay of {self.folder} cannot be continued: {error}") from None
+        self.state = state["policy"]
+        for number in self.collector.load(_to_cpu(state["collector"])):
+            self.replay.cut(number)
+            self.console.note(
+                f"environment {number} did not repeat its episode: it was cut, a new one begins"
+            )
+        torch.set_rng_state(state["random"]["torch"].cpu())
+        for number, x in enumerate(state["random"]["cuda"]):
+            torch.cuda.set_rng_state(x.cpu(), number)
+        self.jsonl.truncate(state["jsonl"])
+        self.console.note(f"continuing {self.folder} at step {self.step:,}")
+        if len(self.replay) * self.replay.latent.itemsize > LATENTS_SAVED:
+            self.console.note("stored latents were too large to save: sequences start from zero")
+
+
+def _to_cpu(tree):
+    """The same nested dictionaries and lists, with tensors on the CPU."""
+    if isinstance(tree, torch.Tensor):
+        return tree.cpu()
+    if isinstance(tree, dict):
+        return {key: _to_cpu(value) for key, value in tree.items()}
+    return [_to_cpu(value) for value in tree] if isinstance(tree, list) else tree

@@ -1,0 +1,187 @@
+"""DreamerV3 actor and critic: returns, their normalisation, and the losses on imagined and
+replayed states.
+
+Paper: arXiv:2301.04104v2, sections "Critic learning" and "Actor learning". Official code:
+dreamerv3/agent.py, functions `imag_loss`, `repl_loss` and `lambda_return`.
+
+Letters: B sequences, T states of a sequence (imagined: horizon + 1), F feature, A action units.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from solutions.paper3_dreamerv3.networks import MLP, sample_one_hot, unimix
+
+# --- actors ---------------------------------------------------------------------------------------
+
+
+class DiscreteActor(nn.Module):
+    """A categorical policy. Actions are one-hot vectors.
+
+    The paper mixes 1 % of the uniform distribution into the actor; so do we. (The official
+    `categorical` head of 2026 ignores that option, the `onehot` head of 2024 had it.)
+    """
+
+    def __init__(self, inputs: int, units: int, layers: int, actions: int, ratio: float = 0.01):
+        super().__init__()
+        self.mlp = MLP(inputs, units, layers, actions, scale=0.01)
+        self.ratio = ratio
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(..., F) → log-probabilities (..., A)"""
+        return unimix(self.mlp(feature), self.ratio)
+
+    def sample(self, policy: Tensor) -> Tensor:
+        """Log-probabilities (..., A) → one-hot actions (..., A), without gradient."""
+        return sample_one_hot(policy.detach())
+
+    def log_prob(self, policy: Tensor, action: Tensor) -> Tensor:
+        """Log-probabilities (..., A), one-hot actions (..., A) → (...) nats"""
+        return (policy * action.detach()).sum(-1)
+
+    def entropy(self, policy: Tensor) -> Tensor:
+        """Log-probabilities (..., A) → (...) nats"""
+        return -(policy.exp() * policy).sum(-1)
+
+
+class ContinuousActor(nn.Module):
+    """A Normal policy with a bounded mean and standard deviation. Actions are meant for [-1, 1].
+
+    Samples are not squashed: the environment clips them. Official heads.py, `bounded_normal`.
+    """
+
+    def __init__(self, inputs: int, units: int, layers: int, actions: int):
+        super().__init__()
+        self.mlp = MLP(inputs, units, layers, 2 * actions, scale=0.01)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(..., F) → mean and standard deviation side by side (..., 2 A)
+
+        mean = tanh(m), std = 0.9 sigmoid(s + 2) + 0.1, so std is 0.893 at first.
+        """
+        mean, std = self.mlp(feature).chunk(2, -1)
+        return torch.cat([torch.tanh(mean), 0.9 * torch.sigmoid(std + 2) + 0.1], -1)
+
+    def sample(self, policy: Tensor) -> Tensor:
+        """Mean and std (..., 2 A) → actions (..., A), without gradient."""
+        mean, std = policy.detach().chunk(2, -1)
+        return mean + std * torch.randn_like(std)
+
+    def log_prob(self, policy: Tensor, action: Tensor) -> Tensor:
+        """Mean and std (..., 2 A), actions (..., A) → (...) nats, summed over the action's units"""
+        mean, std = policy.chunk(2, -1)
+        error = (action.detach() - mean) / std
+        return (-0.5 * error.square() - std.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def entropy(self, policy: Tensor) -> Tensor:
+        """Mean and std (..., 2 A) → (...) nats"""
+        std = policy.chunk(2, -1)[1]
+        return (std.log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+
+# --- returns --------------------------------------------------------------------------------------
+
+
+def compute_lambda_returns(
+    rewards: Tensor, values: Tensor, continues: Tensor, is_last: Tensor, lambda_: float = 0.95
+) -> Tensor:
+    """R_t = r_{t+1} + c_{t+1} ((1 - λ_{t+1}) v_{t+1} + λ_{t+1} R_{t+1}), from R_T = v_T backwards.
+
+    rewards     (B, T)   reward on entering state t; rewards[:, 0] belongs to the past and is unused
+    values      (B, T)   value of state t, which excludes the reward on entering it
+    continues   (B, T)   probability that the episode goes on after state t, times the discount γ
+    is_last     (B, T)   1 where a sequence was cut: there λ_t = 0, so the return is the value of
+                         that state. At a time limit c stays γ; at a death c is 0
+    return      (B, T - 1)
+
+    In V1 and V2 the value includes the state's own reward, so their indices differ. The paper
+    prints v_t and c_t for what is v_{t+1} and c_{t+1} here. Official agent.py, `lambda_return`.
+    """
+    lambdas = lambda_ * (1 - is_last)
+    returns = [values[:, -1]]
+    for t in reversed(range(1, values.shape[1])):
+        future = (1 - lambdas[:, t]) * values[:, t] + lambdas[:, t] * returns[-1]
+        returns.append(rewards[:, t] + continues[:, t] * future)
+    return torch.stack(returns[:0:-1], 1)
+
+
+class ReturnNormalizer(nn.Module):
+    """Scale of the returns: the range from the 5th to the 95th percentile, averaged over time.
+
+    S = max(1, EMA(95th) - EMA(5th)), rate 0.01, from zero and without debiasing. Small returns are
+    not scaled up, so that noise is not amplified where rewards are sparse. Official utils.py,
+    `Normalize`, `perc`.
+    """
+
+    def __init__(self, rate: float = 0.01):
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("low", torch.zeros(()))
+        self.register_buffer("high", torch.zeros(()))
+
+    @torch.no_grad()
+    def update(self, returns: Tensor) -> None:
+        """Take the percentiles of a batch of returns (any shape) into the averages."""
+        low, high = torch.quantile(returns.flatten(), returns.new_tensor([0.05, 0.95]))
+        self.low.lerp_(low, self.rate)
+        self.high.lerp_(high, self.rate)
+
+    def scale(self) -> Tensor:
+        """S, a number of at least 1."""
+        return (self.high - self.low).clamp(min=1)
+
+
+# --- losses ---------------------------------------------------------------------------------------
+
+
+def imagination_weights(continues: Tensor) -> Tensor:
+    """Probability that the dream has not ended by state t, times the discount: Π_{i ≤ t} c_i.
+
+    continues   (B, T)
+    return      (B, T)   detached; includes c_0, so dreams that start at a terminal state weigh 0
+
+    Official agent.py, `imag_loss`.
+    """
+    return continues.detach().cumprod(1)
+
+
+def actor_loss(
+    log_prob: Tensor, entropy: Tensor, advantage: Tensor, weight: Tensor, entropy_scale: float
+) -> Tensor:
+    """REINFORCE with normalised advantages and an entropy bonus, for discrete and continuous alike.
+
+    log_prob    (B, T)   of the action taken at state t
+    entropy     (B, T)   of the policy at state t
+    advantage   (B, T)   (R_t - v_t) / S
+    weight      (B, T)   imagination_weights
+    return      scalar
+
+    Paper: section "Actor learning", entropy scale 3e-4.
+    """
+    objective = log_prob * advantage.detach() + entropy_scale * entropy
+    return -(weight.detach() * objective).mean()
+
+
+def critic_loss(critic, logits: Tensor, target: Tensor, slow_value: Tensor, weight: Tensor):
+    """Two-hot cross-entropy to the return, plus the same to the slow critic's own prediction.
+
+    critic       a TwoHotHead
+    logits       (B, T, N)   the critic at state t
+    target       (B, T)      λ-return of state t, in the units of the rewards: never normalised
+    slow_value   (B, T)      prediction of the slow critic, a regulariser and not the target
+    weight       (B, T)
+    return       scalar
+
+    Official agent.py, `imag_loss` and `repl_loss`, with slowreg = 1.
+    """
+    loss = critic.loss(logits, target.detach()) + critic.loss(logits, slow_value.detach())
+    return (weight.detach() * loss).mean()
+
+
+@torch.no_grad()
+def update_slow_critic(slow: nn.Module, fast: nn.Module, rate: float = 0.02) -> None:
+    """slow ← (1 - rate) slow + rate fast, after every update. Official utils.py, `SlowModel`."""
+    for slow_parameter, parameter in zip(slow.parameters(), fast.parameters(), strict=True):
+        slow_parameter.lerp_(parameter, rate)

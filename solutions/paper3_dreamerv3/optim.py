@@ -1,0 +1,68 @@
+"""The optimiser of DreamerV3: adaptive gradient clipping, then LaProp, with a linear warm-up.
+
+Paper: arXiv:2301.04104v2, appendix on optimisation. AGC: Brock et al. 2021, arXiv:2102.06171.
+LaProp: Ziyin et al. 2020, arXiv:2002.04839. Official code: embodied/jax/opt.py.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def adaptive_gradient_clipping(
+    parameters: Iterable[nn.Parameter], clip: float = 0.3, minimum: float = 1e-3
+) -> None:
+    """Shrink each gradient tensor whose norm exceeds `clip` times the norm of its parameter.
+
+    minimum   parameters of smaller norm count as this, so that zero-initialised ones can move
+
+    Per tensor, not global: a large gradient in one head does not slow down the others.
+    """
+    for parameter in parameters:
+        if parameter.grad is not None:
+            limit = clip * parameter.norm().clamp(min=minimum)
+            parameter.grad.mul_((limit / parameter.grad.norm()).clamp(max=1))
+
+
+class LaProp(torch.optim.Optimizer):
+    """Momentum of gradients that are already normalised (Adam normalises their momentum).
+
+        v ← β₂ v + (1 - β₂) g²         both averages are bias-corrected
+        m ← β₁ m + (1 - β₁) g / √v
+        θ ← θ - lr min(1, n / warmup) m
+
+    n counts updates from 0, so that the first update of a warm-up has no effect. The Nature text
+    gives β₂ = 0.99; the official code has 0.999, as here.
+    """
+
+    def __init__(
+        self, parameters, lr: float = 4e-5, beta1: float = 0.9, beta2: float = 0.999,
+        eps: float = 1e-20, warmup: int = 1000,
+    ):  # fmt: skip
+        super().__init__(parameters, dict(lr=lr, beta1=beta1, beta2=beta2, eps=eps, warmup=warmup))
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        for group in self.param_groups:
+            done = group["done"] = group.get("done", -1) + 1  # updates before this one
+            rate = (
+                group["lr"] * min(1.0, done / group["warmup"]) if group["warmup"] else group["lr"]
+            )
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group, rate, done + 1)
+
+    def _update(self, parameter: Tensor, group: dict, rate: float, count: int) -> None:
+        """One step of size `rate`; `count` is the number of this update, from 1."""
+        state = self.state[parameter]
+        if not state:
+            state["square"] = torch.zeros_like(parameter)
+            state["momentum"] = torch.zeros_like(parameter)
+        beta1, beta2 = group["beta1"], group["beta2"]
+        square, momentum = state["square"], state["momentum"]
+        square.mul_(beta2).addcmul_(parameter.grad, parameter.grad, value=1 - beta2)
+        scale = (square / (1 - beta2**count)).sqrt_().add_(group["eps"])
+        momentum.mul_(beta1).addcdiv_(parameter.grad, scale, value=1 - beta1)
+        parameter.add_(momentum, alpha=-rate / (1 - beta1**count))

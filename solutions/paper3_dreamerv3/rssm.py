@@ -1,0 +1,187 @@
+"""The recurrent state-space model (RSSM) of DreamerV3: the world model's dynamics.
+
+    sequence model   h_t = f(h_{t-1}, z_{t-1}, a_{t-1})      block-diagonal GRU
+    prior            z_t ~ p(z_t | h_t)                      what will happen
+    posterior        z_t ~ q(z_t | h_t, x_t)                 what did happen
+
+Paper: arXiv:2301.04104v2, section "World model learning". Official code: dreamerv3/rssm.py, `RSSM`.
+Rows follow the convention of the replay: `actions[:, t]` is the action that led to observation t.
+
+Letters: B batch, T time, H deterministic units, S categoricals, K classes, E embedding, A action
+units, N starts of imagination. feature = [h, z], h first.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from solutions.paper3_dreamerv3.networks import (
+    MLP,
+    BlockLinear,
+    Linear,
+    NormAct,
+    sample_one_hot,
+    unimix,
+)
+
+
+def feature(h: Tensor, z: Tensor) -> Tensor:
+    """The model state as one vector, as every head sees it. (..., H), (..., S, K) → (..., F)"""
+    return torch.cat([h, z.flatten(-2)], -1)
+
+
+class RSSM(nn.Module):
+    """Block-GRU dynamics with S categorical latents of K classes each.
+
+    embed, actions   sizes of the encoder's output and of the action vector
+    deter, hidden    units of h and of the hidden layers; deter is divisible by blocks
+    ratio            share of the uniform distribution in every categorical
+    """
+
+    def __init__(
+        self, embed: int, actions: int, deter: int, hidden: int,
+        stoch: int, classes: int, blocks: int, ratio: float = 0.01,
+    ):  # fmt: skip
+        super().__init__()
+        self.deter, self.stoch, self.classes = deter, stoch, classes
+        self.blocks, self.ratio = blocks, ratio
+        # Sequence model: one embedding each of h, z and a; then a layer in which every block of h
+        # sees itself and all three embeddings; then the gates, each block for itself.
+        self.h_in = nn.Sequential(Linear(deter, hidden), NormAct(hidden))
+        self.z_in = nn.Sequential(Linear(stoch * classes, hidden), NormAct(hidden))
+        self.a_in = nn.Sequential(Linear(actions, hidden), NormAct(hidden))
+        fan_in = deter + blocks * 3 * hidden  # the official layer repeats its input for each block
+        self.core_h = BlockLinear(deter, deter, blocks, fan_in)
+        self.core_in = Linear(3 * hidden, deter, bias=False, fan_in=fan_in)
+        self.core_norm = NormAct(deter)
+        self.gates = BlockLinear(deter, 3 * deter, blocks)
+        # Prior: two hidden layers. Posterior: one, of [h, embedding], as the sum of two products,
+        # because the product with the embedding needs no recurrence.
+        self.prior_mlp = MLP(deter, hidden, 2, stoch * classes)
+        self.post_h = Linear(deter, hidden, fan_in=deter + embed)
+        self.post_embed = Linear(embed, hidden, bias=False, fan_in=deter + embed)
+        self.post_out = nn.Sequential(NormAct(hidden), Linear(hidden, stoch * classes))
+
+    def initial(self, batch_size: int) -> tuple[Tensor, Tensor]:
+        """The state before any observation: zeros. h (B, H), z (B, S, K)"""
+        zeros = self.core_norm.weight.new_zeros
+        return zeros(batch_size, self.deter), zeros(batch_size, self.stoch, self.classes)
+
+    def bound_action(self, action: Tensor) -> Tensor:
+        """Scale entries beyond ±1 back to ±1; the scale carries no gradient. (..., A) → (..., A)"""
+        return action / action.detach().abs().clamp(min=1)
+
+    def sequence_model(self, h: Tensor, z: Tensor, action_in: Tensor) -> Tensor:
+        """h_t = f(h_{t-1}, z_{t-1}, a_{t-1}).
+
+        h           (B, H)
+        z           (B, S, K)
+        action_in   (B, hidden)   `self.a_in` of the bounded action
+        return      (B, H)
+        """
+        x = torch.cat([self.h_in(h), self.z_in(z.flatten(-2)), action_in], -1)
+        x = self.core_h(self.to_blocks(h)).flatten(-2) + self.core_in(x)
+        gates = self.gates(self.to_blocks(self.core_norm(x)))  # (B, G, 3 H / G)
+        reset, candidate, update = (gate.flatten(-2) for gate in gates.chunk(3, -1))
+        return gru_update(h, reset, candidate, update)
+
+    def to_blocks(self, x: Tensor) -> Tensor:
+        """(B, H) → (B, G, H / G)"""
+        return x.unflatten(-1, (self.blocks, -1))
+
+    def prior(self, h: Tensor) -> Tensor:
+        """Logits of p(z_t | h_t). (..., H) → (..., S, K)"""
+        return self.prior_mlp(h).unflatten(-1, (self.stoch, self.classes))
+
+    def posterior(self, h: Tensor, embed_in: Tensor) -> Tensor:
+        """Logits of q(z_t | h_t, x_t).
+
+        h          (..., H)
+        embed_in   (..., hidden)   `self.post_embed` of the embedding, computed for all T at once
+        return     (..., S, K)
+        """
+        logits = self.post_out(self.post_h(h) + embed_in)
+        return logits.unflatten(-1, (self.stoch, self.classes))
+
+    def sample(self, logits: Tensor) -> Tensor:
+        """One-hot latents with straight-through gradients. (..., S, K) → (..., S, K)"""
+        return sample_one_hot(unimix(logits, self.ratio))
+
+    def observe(
+        self, embeds: Tensor, actions: Tensor, is_first: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Filter a sequence: the posterior states, given the observations.
+
+        embeds     (B, T, E)
+        actions    (B, T, A)   the action that led to observation t
+        is_first   (B, T)      1 where an episode begins: h, z and action before it count as zero
+        state      h (B, H), z (B, S, K) of the step before the sequence
+        return     h (B, T, H), z (B, T, S, K), posterior logits (B, T, S, K)
+        """
+        h, z = state
+        keep = 1 - is_first.to(h.dtype)
+        action_in = self.a_in(self.bound_action(actions) * keep[..., None])  # (B, T, hidden)
+        embed_in = self.post_embed(embeds)  # (B, T, hidden)
+        hs, zs, logits = [], [], []
+        for t in range(embeds.shape[1]):
+            h, z = h * keep[:, t, None], z * keep[:, t, None, None]
+            h = self.sequence_model(h, z, action_in[:, t])
+            logits.append(self.posterior(h, embed_in[:, t]))
+            z = self.sample(logits[-1])
+            hs.append(h)
+            zs.append(z)
+        return torch.stack(hs, 1), torch.stack(zs, 1), torch.stack(logits, 1)
+
+    @torch.no_grad()
+    def imagine(
+        self, h: Tensor, z: Tensor, policy: Callable[[Tensor], Tensor], horizon: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Dream ahead with the prior. No gradient: V3's actor learns by REINFORCE alone.
+
+        h, z      (N, H), (N, S, K)   states to start from
+        policy    feature (N, H + S·K) → action (N, A)
+        return    h (N, 1 + horizon, H), z (N, 1 + horizon, S, K), actions (N, 1 + horizon, A)
+
+        State 0 is the start. `actions[:, t]` is taken at state t and leads to state t + 1.
+        """
+        hs, zs, actions = [h], [z], [policy(feature(h, z))]
+        for _ in range(horizon):
+            h = self.sequence_model(h, z, self.a_in(self.bound_action(actions[-1])))
+            z = self.sample(self.prior(h))
+            hs.append(h)
+            zs.append(z)
+            actions.append(policy(feature(h, z)))
+        return torch.stack(hs, 1), torch.stack(zs, 1), torch.stack(actions, 1)
+
+
+def gru_update(h: Tensor, reset: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
+    """The GRU's new state from the raw values of its three gates, all (B, H).
+
+    The update gate starts at sigmoid(-1) = 0.27, so that the state persists at first.
+    """
+    candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+    update = torch.sigmoid(update - 1)
+    return update * candidate + (1 - update) * h
+
+
+def kl_loss(
+    posterior: Tensor, prior: Tensor, free_nats: float = 1.0, ratio: float = 0.01
+) -> tuple[Tensor, Tensor]:
+    """Dynamics and representation loss: one KL divergence, two stop-gradients.
+
+    posterior, prior   (B, T, S, K)   raw logits; both are mixed with the uniform distribution here
+    return             dyn (B, T) trains the prior, rep (B, T) trains the posterior; nats
+
+    KL(posterior ‖ prior), summed over the S categoricals, and not below `free_nats` for each (b, t)
+    alone: below it a term has no gradient. Paper: section "World model learning".
+    """
+    log_post, log_prior = unimix(posterior, ratio), unimix(prior, ratio)
+    dyn = kl_divergence(log_post.detach(), log_prior)
+    rep = kl_divergence(log_post, log_prior.detach())
+    return dyn.clamp(min=free_nats), rep.clamp(min=free_nats)
+
+
+def kl_divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Σ p (log p - log q) over categoricals and classes. (..., S, K), (..., S, K) → (...)"""
+    return (log_p.exp() * (log_p - log_q)).sum((-2, -1))

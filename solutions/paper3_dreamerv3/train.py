@@ -1,0 +1,378 @@
+"""DreamerV3: the agent that joins world model, actor and critic, and its one training step.
+
+Paper: Hafner et al. 2023, arXiv:2301.04104v2; Nature 640 (2025). Where the paper and the official
+code (danijar/dreamerv3, May 2026) differ, the docstring at that place says what was chosen.
+Needs torch and numpy alone: environments, replay and logging live in `dreamkit`.
+
+Letters: B batch, T time, H deterministic units, S categoricals, K classes, A action units.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from solutions.paper3_dreamerv3.actor_critic import (
+    ContinuousActor,
+    DiscreteActor,
+    ReturnNormalizer,
+    actor_loss,
+    compute_lambda_returns,
+    critic_loss,
+    imagination_weights,
+    update_slow_critic,
+)
+from solutions.paper3_dreamerv3.networks import (
+    MLP,
+    Decoder,
+    Encoder,
+    TwoHotHead,
+    continue_loss,
+    reconstruction_loss,
+    symexp,
+)
+from solutions.paper3_dreamerv3.optim import LaProp, adaptive_gradient_clipping
+from solutions.paper3_dreamerv3.rssm import RSSM, feature, kl_loss
+
+
+@dataclass
+class Config:
+    """Every option of the agent. The defaults are the paper's, at its 200M size.
+
+    Source: Nature, Extended Data Tables 2 and 4; official configs.yaml.
+    """
+
+    # Sizes
+    deter: int = 8192  # units of h
+    hidden: int = 1024  # hidden units of the RSSM
+    stoch: int = 32  # categoricals of z
+    classes: int = 64  # classes of each
+    blocks: int = 8  # diagonal blocks of the GRU
+    depth: int = 64  # convolution channels are depth × (2, 3, 4, 4)
+    units: int = 1024  # hidden units of encoder, decoder and heads
+    layers: int = 3  # of encoder, decoder (vectors), actor and critic
+    head_layers: int = 1  # of reward and continue predictor
+    bins: int = 255  # of the two-hot predictions
+    bin_limit: float = 20.0  # bins reach from -symexp(limit) to symexp(limit)
+    strided: bool = True  # stride-2 convolutions (paper); False: stride 1 and pooling (code)
+    # Batch
+    batch_size: int = 16  # sequences
+    batch_length: int = 64  # rows of a sequence
+    # World model
+    unimix: float = 0.01  # uniform share of every categorical
+    free_nats: float = 1.0  # KL below this is not reduced further
+    scale_dyn: float = 1.0
+    scale_rep: float = 0.1
+    scale_image: float = 1.0
+    scale_vector: float = 1.0
+    # Actor and critic
+    imagine_length: int = 15
+    imagine_last: int = 0  # imagine from the last n states of each sequence; 0: from all of them
+    discount_horizon: int = 333  # γ = 1 - 1 / discount_horizon
+    lambda_: float = 0.95
+    entropy_scale: float = 3e-4
+    scale_replay_value: float = 0.3
+    slow_rate: float = 0.02
+    # Optimiser
+    lr: float = 4e-5
+    warmup: int = 1000  # updates
+    agc: float = 0.3  # adaptive gradient clipping
+
+
+def _size(d: int) -> dict:
+    """The paper scales every width with one number d: Nature, Extended Data Table 4."""
+    return dict(deter=8 * d, hidden=d, classes=d // 16, depth=d // 16, units=d)
+
+
+SIZES = {
+    "tiny": dict(
+        deter=128, hidden=64, stoch=8, classes=8, depth=8, units=64, layers=1, bins=63,
+        bin_limit=10.0, batch_size=32, batch_length=16, imagine_last=4, lr=1e-3, warmup=100,
+    ),
+    "1M": _size(64), "12M": _size(256), "25M": _size(384), "50M": _size(512),
+    "100M": _size(768), "200M": _size(1024), "400M": _size(1536),
+}  # fmt: skip
+
+
+class WorldModel(nn.Module):
+    """Encoder, RSSM, decoder, reward and continue predictor, and the loss that trains them."""
+
+    def __init__(self, obs_space: dict, actions: int, config: Config):
+        super().__init__()
+        c = self.config = config
+        stoch = c.stoch * c.classes
+        self.encoder = Encoder(obs_space, c.depth, c.units, c.layers, c.strided)
+        self.rssm = RSSM(
+            self.encoder.size, actions, c.deter, c.hidden, c.stoch, c.classes, c.blocks, c.unimix
+        )
+        self.decoder = Decoder(
+            obs_space, c.deter, stoch, c.blocks, c.depth, c.units, c.layers, c.strided
+        )
+        self.reward = TwoHotHead(c.deter + stoch, c.units, c.head_layers, c.bins, c.bin_limit)
+        self.continues = MLP(c.deter + stoch, c.units, c.head_layers, 1)
+        self.discount = 1 - 1 / c.discount_horizon
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor], dict]:
+        """The loss of a batch of sequences, and the posterior states for all that follows.
+
+        batch    rows (B, T, ...) with the state before the first row as `h` (B, H), `z` (B, S, K)
+        return   scalar; h (B, T, H) and z (B, T, S, K) with gradient; metrics
+        """
+        c = self.config
+        h, z, posterior = self.rssm.observe(
+            self.encoder(batch), batch["action"], batch["is_first"], (batch["h"], batch["z"])
+        )
+        state = feature(h, z)
+        dyn, rep = kl_loss(posterior, self.rssm.prior(h), c.free_nats, c.unimix)
+        losses = {
+            "dyn": c.scale_dyn * dyn,
+            "rep": c.scale_rep * rep,
+            "reward": self.reward.loss(self.reward(state), batch["reward"]),
+            "continue": continue_loss(
+                self.continues(state).squeeze(-1), batch["is_terminal"], self.discount
+            ),
+        }
+        for key, prediction in self.decoder(h, z).items():
+            is_image = key in self.decoder.images
+            scale = c.scale_image if is_image else c.scale_vector
+            losses[key] = scale * reconstruction_loss(prediction, batch[key], is_image)
+        losses = {key: loss.mean() for key, loss in losses.items()}
+        metrics = {f"loss/{key}": loss.detach() for key, loss in losses.items()}
+        metrics["kl"] = metrics["loss/dyn"] / c.scale_dyn if c.scale_dyn else metrics["loss/rep"]
+        return sum(losses.values()), (h, z), metrics
+
+    def predict(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward on entering a state, and its continuation: (..., F) → (...), (...)
+
+        The second is γ times the probability that the episode goes on.
+        """
+        reward = self.reward.mean(self.reward(state))
+        return reward, torch.sigmoid(self.continues(state).squeeze(-1))
+
+
+class Agent:
+    """DreamerV3 as the trainer sees it.
+
+    obs_space      {name: space with .shape}; three dimensions mean an image (C, H, W) of uint8
+    action_space   a space with .n (discrete) or .shape (continuous, in [-1, 1])
+    """
+
+    def __init__(self, obs_space: dict, action_space, config: Config, device: str = "cpu"):
+        c = self.config = config
+        self.device = torch.device(device)
+        self.keys = sorted(obs_space)
+        discrete = hasattr(action_space, "n")
+        self.actions = int(action_space.n if discrete else np.prod(action_space.shape))
+        inputs = c.deter + c.stoch * c.classes
+        self.world_model = WorldModel(obs_space, self.actions, c)
+        if discrete:
+            self.actor = DiscreteActor(inputs, c.units, c.layers, self.actions, c.unimix)
+        else:
+            self.actor = ContinuousActor(inputs, c.units, c.layers, self.actions)
+        self.critic = TwoHotHead(inputs, c.units, c.layers, c.bins, c.bin_limit)
+        self.slow_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.normalizer = ReturnNormalizer()
+        self.modules = nn.ModuleDict(
+            dict(
+                world_model=self.world_model, actor=self.actor, critic=self.critic,
+                slow_critic=self.slow_critic, normalizer=self.normalizer,
+            )
+        ).to(self.device)  # fmt: skip
+        self.parameters = [p for p in self.modules.parameters() if p.requires_grad]
+        self.optimizer = LaProp(self.parameters, c.lr, warmup=c.warmup)
+        # What the replay stores of each row, so that a sequence can start in the middle.
+        self.latent_space = {"h": ((c.deter,), "float16"), "z": ((c.stoch,), "uint8")}
+
+    # --- acting -----------------------------------------------------------------------------------
+
+    def initial_state(self, batch_size: int) -> dict[str, Tensor]:
+        """What the policy remembers: latents and the previous action, (B, ...) each."""
+        h, z = self.world_model.rssm.initial(batch_size)
+        return {"h": h, "z": z, "action": h.new_zeros(batch_size, self.actions)}
+
+    @torch.no_grad()
+    def act(self, obs: dict, state: dict, explore: bool = True) -> tuple[Tensor, dict]:
+        """One step of the policy for B environments.
+
+        obs       {name: (B, ...)} arrays, and `is_first` (B,), which resets a row of the state
+        explore   V3 samples from its policy in training and evaluation alike: no difference
+        return    actions (B, A), one-hot or in [-1, 1] but for noise; the new state
+        """
+        obs = {key: torch.as_tensor(obs[key], device=self.device)[:, None] for key in obs}
+        h, z, _ = self.world_model.rssm.observe(
+            self.world_model.encoder(obs), state["action"][:, None],
+            obs["is_first"].float(), (state["h"], state["z"]),
+        )  # fmt: skip
+        h, z = h[:, 0], z[:, 0]
+        action = self.actor.sample(self.actor(feature(h, z)))
+        return action, {"h": h, "z": z, "action": action}
+
+    def latents(self, h: Tensor, z: Tensor) -> dict[str, Tensor]:
+        """States as the replay keeps them: h in half precision, z as class numbers."""
+        return {"h": h.detach().half(), "z": z.detach().argmax(-1).to(torch.uint8)}
+
+    # --- learning ---------------------------------------------------------------------------------
+
+    def train_step(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One update of world model, actor and critic from one batch of replayed sequences.
+
+        batch    rows (B, T, ...) as arrays, and the stored latents before them as `h`, `z`
+        return   metrics (scalars), and new latents (B, T, ...) for the replay
+        """
+        batch = self.prepare(batch)
+        world_loss, (h, z), metrics = self.world_model.loss(batch)
+        behavior_loss, replay_loss = self.behavior_loss(batch, h, z, metrics)
+        self.update(world_loss + behavior_loss + self.config.scale_replay_value * replay_loss)
+        return metrics, self.latents(h, z)
+
+    def train_world_model(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One update of the world model alone; its return value is that of `train_step`."""
+        loss, (h, z), metrics = self.world_model.loss(self.prepare(batch))
+        self.update(loss)
+        return metrics, self.latents(h, z)
+
+    def train_actor_critic(self, batch: dict) -> dict[str, Tensor]:
+        """One update of actor and critic in the world model as it is. Returns metrics."""
+        batch, metrics = self.prepare(batch), {}
+        with torch.no_grad():
+            _, (h, z), _ = self.world_model.loss(batch)
+        behavior_loss, replay_loss = self.behavior_loss(batch, h, z, metrics)
+        self.update(behavior_loss + self.config.scale_replay_value * replay_loss)
+        return metrics
+
+    def behavior_loss(
+        self, batch: dict, h: Tensor, z: Tensor, metrics: dict
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of actor and critic: on dreams that start at replayed states, and on these states.
+
+        h, z     (B, T, H), (B, T, S, K)   posterior states; the replay loss trains them too
+        return   scalar on dreams, scalar on replayed states; adds to the metrics
+        """
+        c = self.config
+        last = c.imagine_last or h.shape[1]
+        h, z = h[:, -last:], z[:, -last:]
+        # Dream. Nothing here has a gradient: the policy is evaluated once more for the loss.
+        policy = lambda state: self.actor.sample(self.actor(state))  # noqa: E731
+        hs, zs, actions = self.world_model.rssm.imagine(
+            h.detach().flatten(0, 1), z.detach().flatten(0, 1), policy, c.imagine_length
+        )
+        dream = feature(hs, zs)  # (B·last, 1 + length, F)
+        with torch.no_grad():
+            rewards, continues = self.world_model.predict(dream)
+            slow_values = self.slow_critic.mean(self.slow_critic(dream))
+        value_logits = self.critic(dream)
+        values = self.critic.mean(value_logits).detach()
+        # Returns, in the units of the rewards; the advantage alone is normalised.
+        never = torch.zeros_like(continues)
+        returns = compute_lambda_returns(rewards, values, continues, never, c.lambda_)
+        self.normalizer.update(returns)
+        advantage = (returns - values[:, :-1]) / self.normalizer.scale()
+        weight = imagination_weights(continues)[:, :-1]
+        # Actor: the action taken at state t, judged by the return of state t.
+        distribution = self.actor(dream[:, :-1])
+        log_prob = self.actor.log_prob(distribution, actions[:, :-1])
+        entropy = self.actor.entropy(distribution)
+        policy_loss = actor_loss(log_prob, entropy, advantage, weight, c.entropy_scale)
+        # Critic, on dreams and on replayed states.
+        value_loss = critic_loss(
+            self.critic, value_logits[:, :-1], returns, slow_values[:, :-1], weight
+        )
+        rows = {key: batch[key][:, -last:] for key in ("reward", "is_terminal", "is_last")}
+        bootstrap = returns[:, 0].reshape(rows["reward"].shape)
+        replay_loss = self.replay_value_loss(feature(h, z), rows, bootstrap)
+        metrics |= {
+            "loss/policy": policy_loss.detach(),
+            "loss/value": value_loss.detach(),
+            "loss/replay_value": replay_loss.detach(),
+            "entropy": entropy.detach().mean(),
+            "value": values.mean(),
+            "return": returns.mean(),
+            "return_scale": self.normalizer.scale(),
+            "advantage_size": advantage.abs().mean(),
+        }
+        return policy_loss + value_loss, replay_loss
+
+    def replay_value_loss(self, state: Tensor, rows: dict, bootstrap: Tensor) -> Tensor:
+        """The critic's loss on replayed states, with gradient into the world model.
+
+        state       (B, T, F)   posterior states, attached
+        rows        reward, is_terminal, is_last (B, T) of these states
+        bootstrap   (B, T)      return of a dream from each state: the values of its λ-returns
+        return      scalar
+
+        The last row of an episode has no next one to learn from, so it weighs 0. Official agent.py,
+        `repl_loss`; paper: section "Critic learning", scale 0.3.
+        """
+        continues = self.world_model.discount * (1 - rows["is_terminal"])
+        target = compute_lambda_returns(
+            rows["reward"], bootstrap, continues, rows["is_last"], self.config.lambda_
+        )
+        logits = self.critic(state)[:, :-1]
+        with torch.no_grad():
+            slow_value = self.slow_critic.mean(self.slow_critic(state[:, :-1]))
+        return critic_loss(self.critic, logits, target, slow_value, 1 - rows["is_last"][:, :-1])
+
+    def update(self, loss: Tensor) -> None:
+        """One optimiser step on all parameters that the loss reaches."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        adaptive_gradient_clipping(self.parameters, self.config.agc)
+        self.optimizer.step()
+        update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
+
+    def prepare(self, batch: dict) -> dict[str, Tensor]:
+        """Arrays of the replay → tensors on the device: flags as floats, z as one-hot vectors."""
+        batch = {key: torch.as_tensor(x).to(self.device) for key, x in batch.items()}
+        for key in ("is_first", "is_last", "is_terminal"):
+            batch[key] = batch[key].float()
+        batch["h"] = batch["h"].float()
+        batch["z"] = nn.functional.one_hot(batch["z"].long(), self.config.classes).float()
+        return batch
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def dream(self, batch: dict, context: int = 5) -> dict[str, dict[str, np.ndarray]]:
+        """What the model sees and what it expects: the first rows observed, the rest imagined.
+
+        batch     rows (B, T, ...) as for `train_step`
+        context   rows that the open-loop prediction may see
+        return    {name: {"real", "reconstruction", "imagination"}}, each (B, T, ...); images as
+                  uint8, vectors in their own units, `reward` among them. The imagined sequence
+                  follows the actions that were really taken
+        """
+        batch = self.prepare(batch)
+        model = self.world_model
+        h, z, _ = model.rssm.observe(
+            model.encoder(batch), batch["action"], batch["is_first"], (batch["h"], batch["z"])
+        )
+        steps = h.shape[1] - context
+        taken = iter(batch["action"][:, context:].unbind(1))
+        last = torch.zeros_like(batch["action"][:, 0])  # no action is left after the last row
+        hs, zs, _ = model.rssm.imagine(
+            h[:, context - 1], z[:, context - 1], lambda _: next(taken, last), steps
+        )
+        hs = torch.cat([h[:, :context], hs[:, 1:]], 1)
+        zs = torch.cat([z[:, :context], zs[:, 1:]], 1)
+        views = {}
+        for name, (h_, z_) in {"reconstruction": (h, z), "imagination": (hs, zs)}.items():
+            predictions = model.decoder(h_, z_)
+            for key, x in predictions.items():
+                x = (x * 255).byte() if key in model.decoder.images else symexp(x)
+                views.setdefault(key, {"real": batch[key]})[name] = x
+            reward = model.predict(feature(h_, z_))[0]
+            views.setdefault("reward", {"real": batch["reward"]})[name] = reward
+        return {key: {k: x.cpu().numpy() for k, x in v.items()} for key, v in views.items()}
+
+    # --- saving -----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict:
+        """All that training changes: modules (normaliser and slow critic too) and optimiser."""
+        return {"modules": self.modules.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Errors: RuntimeError (torch) where names or shapes differ."""
+        self.modules.load_state_dict(state["modules"])
+        self.optimizer.load_state_dict(state["optimizer"])
