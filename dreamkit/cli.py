@@ -161,7 +161,9 @@ def info() -> int:
     for name in agents.names():
         module = agents.load(name)
         print(f"agent={name}")
-        print("  sizes: " + ", ".join(module.SIZES))
+        for size, options in module.SIZES.items():
+            count = parameter_count(module, options)
+            print(f"  size={size:<6} {count:>13,} parameters with 64×64×3 images and 18 actions")
         for option in fields(module.Config):
             print(f"  agent.{option.name}={option.default}")
     print("tasks: " + ", ".join(task_names()) + "; or any Gymnasium id, such as task=Acrobot-v1")
@@ -170,6 +172,18 @@ def info() -> int:
         if option.name not in ("agent", "task"):
             print(f"  {option.name}={option.default}")
     return 0
+
+
+def parameter_count(module, options: dict) -> int:
+    """Trained parameters of a size, without allocating them."""
+    from types import SimpleNamespace as Space
+
+    import torch
+
+    image = {"image": Space(shape=(3, 64, 64))}
+    with torch.device("meta"):
+        agent = module.Agent(image, Space(n=18), module.Config(**options), "meta")
+    return sum(parameter.numel() for parameter in agent.parameters)
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -251,7 +265,7 @@ def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
     write_config(folder, cfg, overrides)
     with open(folder / "manifest.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(manifest()) + "\n")
-    trainer.console.note(f"run: {folder}  ({trainer.device})")
+    trainer.console.note(f"run: {folder}")
     summary = trainer.run()
     if summary["stop"].startswith("SIG"):
         print(f"saved at step {summary['step']:,}; continue with: dreamer-train run={folder}")

@@ -133,6 +133,8 @@ class Trainer:
         if latest.exists():
             self.load(latest)
         else:
+            count = sum(parameter.numel() for parameter in self.agent.parameters)
+            self.console.note(f"agent: {count:,} parameters, on {self.device}")
             self.console.note(self.replay.describe())
         self.start = time.time() - self.seconds
         self._catch_signals()

@@ -22,7 +22,7 @@ class PixelCartPole(gymnasium.ObservationWrapper):
     """One grey picture (1, size, size), drawn with numpy alone.
 
     A single frame hides every velocity, so a policy needs memory. The cart's track spans the
-    width, -2.4 … 2.4 metres; the pole is drawn 0.9 of the height long, so that one degree shows.
+    width, -2.4 … 2.4 metres; the pole is 0.8 of the height long, so that one degree shows.
     """
 
     def __init__(self, env: gymnasium.Env, size: int = 32):

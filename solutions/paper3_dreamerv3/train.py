@@ -32,9 +32,10 @@ from solutions.paper3_dreamerv3.networks import (
     continue_loss,
     reconstruction_loss,
     symexp,
+    unimix,
 )
 from solutions.paper3_dreamerv3.optim import LaProp, adaptive_gradient_clipping
-from solutions.paper3_dreamerv3.rssm import RSSM, feature, kl_loss
+from solutions.paper3_dreamerv3.rssm import RSSM, feature, kl_divergence, kl_loss
 
 
 @dataclass
@@ -88,7 +89,7 @@ def _size(d: int) -> dict:
 
 SIZES = {
     "tiny": dict(
-        deter=128, hidden=64, stoch=8, classes=8, depth=8, units=64, layers=1, bins=63,
+        deter=128, hidden=64, stoch=8, classes=8, depth=4, units=64, layers=1, bins=63,
         bin_limit=10.0, batch_size=32, batch_length=16, imagine_last=4, lr=1e-3, warmup=100,
     ),
     "1M": _size(64), "12M": _size(256), "25M": _size(384), "50M": _size(512),
@@ -125,7 +126,8 @@ class WorldModel(nn.Module):
             self.encoder(batch), batch["action"], batch["is_first"], (batch["h"], batch["z"])
         )
         state = feature(h, z)
-        dyn, rep = kl_loss(posterior, self.rssm.prior(h), c.free_nats, c.unimix)
+        prior = self.rssm.prior(h)
+        dyn, rep = kl_loss(posterior, prior, c.free_nats, c.unimix)
         losses = {
             "dyn": c.scale_dyn * dyn,
             "rep": c.scale_rep * rep,
@@ -140,7 +142,8 @@ class WorldModel(nn.Module):
             losses[key] = scale * reconstruction_loss(prediction, batch[key], is_image)
         losses = {key: loss.mean() for key, loss in losses.items()}
         metrics = {f"loss/{key}": loss.detach() for key, loss in losses.items()}
-        metrics["kl"] = metrics["loss/dyn"] / c.scale_dyn if c.scale_dyn else metrics["loss/rep"]
+        with torch.no_grad():  # without the free nats
+            metrics["kl"] = kl_divergence(unimix(posterior), unimix(prior)).mean()
         return sum(losses.values()), (h, z), metrics
 
     def predict(self, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -309,9 +312,9 @@ class Agent:
         target = compute_lambda_returns(
             rows["reward"], bootstrap, continues, rows["is_last"], self.config.lambda_
         )
-        logits = self.critic(state)[:, :-1]
-        with torch.no_grad():
-            slow_value = self.slow_critic.mean(self.slow_critic(state[:, :-1]))
+        state = state[:, :-1]
+        logits = self.critic(state)
+        slow_value = self.slow_critic.mean(self.slow_critic(state.detach()))
         return critic_loss(self.critic, logits, target, slow_value, 1 - rows["is_last"][:, :-1])
 
     def update(self, loss: Tensor) -> None:

@@ -1,0 +1,129 @@
+"""Train one task with several seeds, and publish time, steps and return of each.
+
+    python -m benchmarks.learn task=cartpole_pixels seeds=10 [parallel=2] [out=docs/results]
+                               [runs=runs/learn] [key=value for dreamer-train ...]
+
+Every seed is one `dreamer-train task=… seed=… until=GOAL threads=1`, `parallel` of them side by
+side; a seed that is done is not run again. The best checkpoint of each then plays 100 fresh
+episodes, because the first evaluation over the goal flatters a noisy curve. Writes
+OUT/TASK.json and OUT/TASK.png.
+"""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from dreamkit import UserError
+from dreamkit.cli import command, resolve
+from dreamkit.loggers import read_jsonl
+
+TRAIN = [sys.executable, "-c", "from dreamkit.cli import train; train()"]
+
+
+def train_seed(folder: Path, overrides: list[str]) -> dict:
+    """Train (or find) one run and summarise it."""
+    if not (folder / "report.html").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "log.txt", "w") as log:
+            code = subprocess.run([*TRAIN, *overrides, f"run={folder}"], stdout=log, stderr=log)
+        if code.returncode:
+            raise UserError(f"{folder} ended with code {code.returncode}: see {folder}/log.txt")
+    return {"evals": read_jsonl(folder / "metrics.jsonl", "eval"), "fresh": play_again(folder)}
+
+
+def play_again(folder: Path, episodes: int = 100) -> float:
+    """Mean return of the best checkpoint over episodes that it was not chosen by."""
+    from dreamkit import checkpoint, make
+    from dreamkit.collect import evaluate
+
+    state = checkpoint.read(folder)
+    task = state["header"]["task"]
+    agent = checkpoint.build_agent(state["header"], make(**task))
+    checkpoint.restore(agent, state, folder)
+    return float(np.mean(evaluate(agent, lambda: make(**task), episodes, seed=77)["scores"]))
+
+
+def summarise(result: dict, goal: float) -> dict:
+    """When a run first reached the goal, and what its best agent does afterwards."""
+    solved = next((row for row in result["evals"] if row["return"] >= goal), None)
+    return {
+        "solved": solved is not None,
+        "steps": solved["step"] if solved else None,
+        "seconds": solved["seconds"] if solved else None,
+        "best": max(row["return"] for row in result["evals"]),
+        "fresh_100_episodes": round(result["fresh"], 1),
+        "curve": [
+            [row["step"], row["seconds"], round(row["return"], 1)] for row in result["evals"]
+        ],
+    }
+
+
+def plot(path: Path, task: str, goal: float, seeds: list[dict]) -> None:
+    """Evaluation curves of all seeds, over steps and over time."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
+    for axis, column, label in zip(axes, (0, 1), ("steps", "seconds"), strict=True):
+        for number, seed in enumerate(seeds):
+            curve = np.array(seed["curve"], float)
+            axis.plot(curve[:, column], curve[:, 2], "o-", markersize=3, label=f"seed {number}")
+        axis.axhline(goal, color="0.4", linestyle=":")
+        axis.set_xlabel(label)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("evaluation return, mean of 20 episodes")
+    axes[0].legend(fontsize=7, ncols=2)
+    figure.suptitle(f"DreamerV3 (tiny) on {task}")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def measure(arguments: list[str]) -> int:
+    """The command."""
+    options = dict(task="cartpole_pixels", seeds="10", parallel="2", out="docs/results")
+    options["runs"] = "runs/learn"
+    extra = []
+    for item in arguments:
+        key, _, value = item.partition("=")
+        if key in options:
+            options[key] = value
+        else:
+            extra.append(item)
+    task, out = options["task"], Path(options["out"])
+    goal = resolve([f"task={task}", *extra])["goal"]
+    if goal is None:
+        raise UserError(f"task={task} has no goal: name one with goal=NUMBER")
+    jobs = [
+        (
+            Path(options["runs"]) / f"{task}-{seed}",
+            [f"task={task}", f"seed={seed}", f"until={goal}", "threads=1", *extra],
+        )
+        for seed in range(int(options["seeds"]))
+    ]
+    with ThreadPoolExecutor(int(options["parallel"])) as pool:
+        results = list(pool.map(lambda job: train_seed(*job), jobs))
+    seeds = [summarise(result, goal) for result in results]
+    out.mkdir(parents=True, exist_ok=True)
+    line = "python -m benchmarks.learn " + " ".join(arguments)
+    content = {"command": line, "goal": goal, "seeds": seeds}
+    (out / f"{task}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    plot(out / f"{task}.png", task, goal, seeds)
+    for number, seed in enumerate(seeds):
+        print(f"seed {number}:", {key: seed[key] for key in seed if key != "curve"})
+    solved = [seed for seed in seeds if seed["solved"]]
+    if solved:
+        steps, seconds = (np.median([s[key] for s in solved]) for key in ("steps", "seconds"))
+        print(f"solved {len(solved)}/{len(seeds)}; median {steps:.0f} steps, {seconds:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    command(measure)()

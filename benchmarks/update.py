@@ -1,0 +1,179 @@
+"""Time one full training update: world model, imagination, actor, critic, optimiser.
+
+    python -m benchmarks.update [key=value ...]
+
+prints one JSON line. Without arguments it times the standard case: vectors of 24, 6 continuous
+actions, deter 256, hidden 128, 16×16 latents, batch 16×64, horizon 15, fp32, eager, one CPU core.
+
+    agent=dreamerv3  size=standard|tiny|12M|...  observation=vector|image  batch=16  length=64
+    horizon=15  device=cpu|cuda  dtype=float32  threads=1  repeats=10  agent.KEY=VALUE
+
+plain_flops   operations of the plain code of this configuration, forward and backward, counted by
+              torch's FlopCounterMode; kept in plain_flops.json for the published cases, so that
+              doing less work later counts as being faster
+peak_flops    multiplications and additions per second of a fp32 matrix product in the same run
+floor_ratio   median time ÷ (plain_flops ÷ peak_flops): 1 is what the matrix products alone need
+"""
+
+import ast
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from dreamkit import UserError, agents
+from dreamkit.cli import command
+
+STANDARD = dict(deter=256, hidden=128, stoch=16, classes=16, units=128, depth=16)
+FLOPS_FILE = Path(__file__).with_name("plain_flops.json")
+DEFAULTS = dict(
+    agent="dreamerv3", size="standard", observation="vector", batch=16, length=64, horizon=15,
+    device="cpu", dtype="float32", threads=1, repeats=10,
+)  # fmt: skip
+NAMES = ("agent", "size", "observation", "device", "dtype")  # options whose value is a word
+
+
+def parse(arguments: list[str]) -> tuple[dict, dict]:
+    """(options, agent options) of the command line."""
+    options, agent_options = dict(DEFAULTS), {}
+    for item in arguments:
+        key, _, value = item.partition("=")
+        try:
+            if key.startswith("agent."):
+                agent_options[key.removeprefix("agent.")] = ast.literal_eval(value)
+            elif key in options:
+                options[key] = value if key in NAMES else int(value)
+            else:
+                raise UserError(f"unknown option {item!r}; see the top of benchmarks/update.py")
+        except (ValueError, SyntaxError):
+            raise UserError(f"{item!r} has a value of the wrong type") from None
+    return options, agent_options
+
+
+def build(options: dict, agent_options: dict):
+    """(agent, synthetic batch) of a case."""
+    module = agents.load(options["agent"])
+    sizes = {"standard": STANDARD} | module.SIZES
+    if options["size"] not in sizes:
+        raise UserError(f"unknown size {options['size']!r}: one of {', '.join(sizes)}")
+    if options["observation"] not in ("vector", "image"):
+        raise UserError("observation is vector or image")
+    if options["dtype"] != "float32":
+        raise UserError("dtype: float32 is what the agents compute in")
+    shape = dict(batch_size=options["batch"], batch_length=options["length"])
+    shape["imagine_length"] = options["horizon"]
+    try:
+        config = module.Config(**(sizes[options["size"]] | shape | agent_options))
+    except TypeError as error:
+        raise UserError(str(error)) from None
+    image = options["observation"] == "image"
+    space = SimpleNamespace(shape=(3, 64, 64) if image else (24,))
+    torch.manual_seed(0)
+    agent = module.Agent(
+        {options["observation"]: space}, SimpleNamespace(shape=(6,)), config, options["device"]
+    )
+    random = np.random.default_rng(0)
+    size = (options["batch"], options["length"])
+    batch = {
+        "action": random.uniform(-1, 1, (*size, 6)).astype(np.float32),
+        "reward": random.normal(size=size).astype(np.float32),
+        "is_first": random.random(size) < 0.02,
+        "is_last": random.random(size) < 0.02,
+        "is_terminal": random.random(size) < 0.01,
+    }
+    if image:
+        batch["image"] = random.integers(0, 256, (*size, *space.shape), dtype=np.uint8)
+    else:
+        batch["vector"] = random.normal(size=(*size, 24)).astype(np.float32)
+    for name, (latent, dtype) in getattr(agent, "latent_space", {}).items():
+        batch[name] = np.zeros((size[0], *latent), dtype)
+    return agent, batch
+
+
+def plain_flops(agent, batch: dict, options: dict, agent_options: dict) -> int:
+    """Operations of one update of the plain code: the published number, or counted now."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    keys = ("agent", "size", "observation", "batch", "length", "horizon")
+    case = " ".join(f"{key}={options[key]}" for key in keys)
+    case = " ".join([case, *(f"agent.{k}={v}" for k, v in sorted(agent_options.items()))])
+    known = json.loads(FLOPS_FILE.read_text(encoding="utf-8"))
+    if case in known:
+        return known[case]
+    with FlopCounterMode(display=False) as counter:
+        agent.train_step(batch)
+    return counter.get_total_flops()
+
+
+def synchronize(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def peak_flops(device: str, repeats: int = 10) -> float:
+    """Operations per second of the best of some fp32 matrix products."""
+    n = 1024 if device == "cpu" else 8192
+    a, b = torch.randn(n, n, device=device), torch.randn(n, n, device=device)
+    best = float("inf")
+    for _ in range(repeats):
+        synchronize(device)
+        start = time.perf_counter()
+        a @ b
+        synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def peak_memory(device: str) -> float:
+    """MiB: allocated on the GPU, or the process's largest resident size."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def measure(arguments: list[str]) -> int:
+    """The command: time a case and print one JSON line."""
+    options, agent_options = parse(arguments)
+    device = options["device"]
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch sees no GPU here")
+    torch.set_num_threads(options["threads"])
+    agent, batch = build(options, agent_options)
+    flops = plain_flops(agent, batch, options, agent_options)
+    agent.train_step(batch)  # warm-up
+    peak, times = peak_flops(device), []
+    for _ in range(options["repeats"]):
+        synchronize(device)
+        start = time.perf_counter()
+        agent.train_step(batch)
+        synchronize(device)
+        times.append(time.perf_counter() - start)
+    peak = max(peak, peak_flops(device))
+    median = statistics.median(times)
+    result = options | agent_options | {
+        "parameters": sum(p.numel() for p in agent.parameters),
+        "median_ms": round(1e3 * median, 2),
+        "min_ms": round(1e3 * min(times), 2),
+        "max_ms": round(1e3 * max(times), 2),
+        "plain_flops": flops,
+        "peak_flops": round(peak),
+        "floor_ratio": round(median / (flops / peak), 3),
+        "peak_memory_mib": round(peak_memory(device), 1),
+        "torch": torch.__version__,
+    }  # fmt: skip
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    command(measure)()
