@@ -147,8 +147,10 @@ def explain(error: Exception) -> str:
         detail = f": {cause[0]}" if cause and "is not in" not in cause[0] else ""
         return f"unknown option {key!r}{detail}; dreamer-train --info lists all"
     if "Missing mandatory value" in lines[0]:
-        return f"an option has no value: {lines[0]}"
-    return (cause[0] if cause else lines[0]) + "; see dreamer-train --info"
+        return f"a value is missing: {lines[0].rsplit(': ')[-1]}=...; see dreamer-train --help"
+    where = [x.split(":")[1] for x in lines + cause if x.strip().startswith("full_key:")]
+    key = f"{where[0].strip()}: " if where else ""
+    return f"{key}{cause[0] if cause else lines[0]}; see dreamer-train --info"
 
 
 def info() -> int:
@@ -257,6 +259,8 @@ def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
     """Train in a folder that is ours alone; report at the end."""
     import json
 
+    import numpy as np
+
     from dreamkit import report
     from dreamkit.envs import make
     from dreamkit.trainer import Trainer, manifest
@@ -272,9 +276,10 @@ def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
         return 130 if summary["stop"] == "SIGINT" else 143
     page = report.write(folder)
     goal = f" (solved at {cfg['until']:g})" if summary["stop"] == "solved" else ""
+    best = f"best evaluation {summary['best']:.1f}{goal}"
     print(
         f"{summary['step']:,} steps, {summary['updates']:,} updates, {summary['seconds']:.0f} s; "
-        f"best evaluation {summary['best']:.1f}{goal}"
+        f"{best if np.isfinite(summary['best']) else 'no evaluation'}"
     )
     print(f"report: {page}")
     return 0

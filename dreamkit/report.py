@@ -68,12 +68,12 @@ def picture(path: Path, cfg: dict, train: list, evals: list, views: dict, contex
                 steps, np.abs(values), label=name.removeprefix("loss/"), color=f"C{number}"
             )
     axes[1].set(title="losses (size)", yscale="log", xlabel="steps")
-    axes[1].legend(fontsize=7, ncols=2)
     for name, label in (("kl", "KL(posterior ‖ prior), nats"), ("entropy", "policy entropy, nats")):
         axes[2].plot(*series(train, name), label=label)
     axes[2].set(title="information", xlabel="steps")
-    axes[2].legend(fontsize=8)
     for axis in axes:
+        if axis.get_legend_handles_labels()[1]:
+            axis.legend(fontsize=7, ncols=2 if axis is axes[1] else 1)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     if image:
@@ -109,7 +109,6 @@ def plot_returns(axis, cfg: dict, train: list, evals: list) -> None:
     if cfg["goal"] is not None:
         axis.axhline(cfg["goal"], color="C2", linestyle=":", label=f"solved: {cfg['goal']:g}")
     axis.set(title="return", xlabel="steps")
-    axis.legend(fontsize=8)
 
 
 def text(folder: Path, cfg: dict, overrides: list, evals: list, views: dict) -> str:

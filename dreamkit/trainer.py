@@ -114,6 +114,7 @@ class Trainer:
         self.first_update = -1  # step at which training began
         self.seconds = 0.0  # spent before this process
         self.best = -float("inf")
+        self.evaluated = -1  # step of the last evaluation
         self.metrics = Metrics()
         self.episodes: list[tuple[float, int]] = []  # (score, length) since the last log
         self.stop = ""
@@ -133,17 +134,20 @@ class Trainer:
         if latest.exists():
             self.load(latest)
         else:
+            self.jsonl.truncate(0)
             count = sum(parameter.numel() for parameter in self.agent.parameters)
             self.console.note(f"agent: {count:,} parameters, on {self.device}")
             self.console.note(self.replay.describe())
         self.start = time.time() - self.seconds
         self._catch_signals()
         with self.console:
+            if self.cfg["until"] is not None and self.best >= self.cfg["until"]:
+                self.stop = "solved"
             while self.step < self.cfg["steps"] and not self.stop:
                 self.iterate()
             if self.updates:
                 self.log()
-                if not self.stop and self.step % self.cfg["eval_every"]:
+                if not self.stop and self.evaluated != self.step:
                     self.evaluate()
             self.save()
         self.collector.close()
@@ -172,7 +176,7 @@ class Trainer:
         actions, self.state = self.agent.act(self.collector.observations(), self.state)
         latents = {}
         if self.latent_space:
-            latents = self.agent.latents(self.state["h"], self.state["z"])
+            latents = self.agent.latents(self.state)
             latents = {name: x.cpu().numpy() for name, x in latents.items()}
         self.episodes += self.collector.step(actions.cpu().numpy(), latents, self.replay.add)
         self.step += len(self.collector)
@@ -206,6 +210,7 @@ class Trainer:
         result = evaluate(self.agent, self.make_env, cfg["eval_episodes"], seed)
         scores = np.array(result["scores"])
         mean = float(scores.mean())
+        self.evaluated = self.step
         self.write("eval", {"return": mean, "std": float(scores.std()), "episodes": len(scores)})
         self.console.evaluated(self.step, mean, float(scores.std()), time.time() - self.start)
         if mean >= self.best:
@@ -224,18 +229,22 @@ class Trainer:
         """Write the means since the last log."""
         if not self.metrics.count:
             return
+        self.check_finite()
         row = self.metrics.take() | {"updates": self.updates}
-        if not np.isfinite([row[name] for name in row if name.startswith("loss/")]).all():
-            bad = ", ".join(name for name in row if not np.isfinite(row[name]))
-            raise UserError(
-                f"training diverged at step {self.step}: {bad} not finite; "
-                "the last checkpoint is intact. Try a smaller agent.lr"
-            )
         if self.episodes:
             scores, lengths = np.array(self.episodes, np.float64).T
             row |= {"episode_return": scores.mean(), "episode_length": lengths.mean()}
             self.episodes = []
         self.write("train", row)
+
+    def check_finite(self) -> None:
+        """Stop a run whose losses are not numbers any more, before it is saved."""
+        bad = [name for name, x in self.metrics.sums.items() if not np.isfinite(float(x))]
+        if bad:
+            raise UserError(
+                f"training diverged at step {self.step}: {', '.join(bad)} not finite; "
+                "the last checkpoint is intact. Try a smaller agent.lr"
+            )
 
     def write(self, kind: str, row: dict) -> None:
         seconds = round(time.time() - self.start, 2)
@@ -257,12 +266,14 @@ class Trainer:
 
     def save(self) -> None:
         """Everything needed to continue. Rows first, then the checkpoint that refers to them."""
+        self.check_finite()
         state = {
             "header": checkpoint.header(self.cfg),
             "agent": self.agent.state_dict(),
             "trainer": {
                 "step": self.step, "updates": self.updates, "first_update": self.first_update,
                 "seconds": time.time() - self.start, "best": self.best,
+                "evaluated": self.evaluated,
                 "sums": {name: float(x) for name, x in self.metrics.sums.items()},
                 "count": self.metrics.count, "episodes": [list(x) for x in self.episodes],
             },
@@ -283,7 +294,7 @@ class Trainer:
         state = checkpoint.read(path, self.device)
         checkpoint.restore(self.agent, state, path)
         trainer = state["trainer"]
-        for name in ("step", "updates", "first_update", "seconds", "best"):
+        for name in ("step", "updates", "first_update", "seconds", "best", "evaluated"):
             setattr(self, name, trainer[name])
         self.metrics.sums, self.metrics.count = dict(trainer["sums"]), trainer["count"]
         self.episodes = [tuple(x) for x in trainer["episodes"]]

@@ -47,6 +47,7 @@ def make_registered(name: str, options: dict) -> gymnasium.Env:
             import ale_py
         except ImportError:
             raise UserError(f"{name} needs the Atari emulator: pip install -e '.[atari]'") from None
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # no banner
         gymnasium.register_envs(ale_py)
     try:
         return gymnasium.make(name, **options)

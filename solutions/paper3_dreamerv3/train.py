@@ -212,9 +212,10 @@ class Agent:
         action = self.actor.sample(self.actor(feature(h, z)))
         return action, {"h": h, "z": z, "action": action}
 
-    def latents(self, h: Tensor, z: Tensor) -> dict[str, Tensor]:
+    def latents(self, state: dict) -> dict[str, Tensor]:
         """States as the replay keeps them: h in half precision, z as class numbers."""
-        return {"h": h.detach().half(), "z": z.detach().argmax(-1).to(torch.uint8)}
+        h, z = state["h"].detach(), state["z"].detach()
+        return {"h": h.half(), "z": z.argmax(-1).to(torch.uint8)}
 
     # --- learning ---------------------------------------------------------------------------------
 
@@ -228,13 +229,13 @@ class Agent:
         world_loss, (h, z), metrics = self.world_model.loss(batch)
         behavior_loss, replay_loss = self.behavior_loss(batch, h, z, metrics)
         self.update(world_loss + behavior_loss + self.config.scale_replay_value * replay_loss)
-        return metrics, self.latents(h, z)
+        return metrics, self.latents({"h": h, "z": z})
 
     def train_world_model(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """One update of the world model alone; its return value is that of `train_step`."""
         loss, (h, z), metrics = self.world_model.loss(self.prepare(batch))
         self.update(loss)
-        return metrics, self.latents(h, z)
+        return metrics, self.latents({"h": h, "z": z})
 
     def train_actor_critic(self, batch: dict) -> dict[str, Tensor]:
         """One update of actor and critic in the world model as it is. Returns metrics."""
