@@ -31,6 +31,10 @@ def to_environment(action: np.ndarray, space):
     return int(action.argmax()) if hasattr(space, "n") else action.reshape(space.shape)
 
 
+class EnvironmentFailure(UserError):
+    """An environment failed in a step, before anything of that step was stored."""
+
+
 class Slot:
     """One environment and its current row."""
 
@@ -44,31 +48,37 @@ class Slot:
     def reset(self) -> None:
         """Begin the next episode."""
         self.episode += 1
-        seed = episode_seed(self.seed, self.number, self.episode)
-        obs, _ = self._guard(self.env.reset, seed=seed)
         self.actions, self.score = [], 0.0
+        seed = episode_seed(self.seed, self.number, self.episode)
         action = np.zeros(action_size(self.env.action_space), np.float32)
-        self._set_row(obs, action, 0.0, is_first=True)
+        try:
+            obs, _ = self._guard(self.env.reset, seed=seed)
+            self.row = self._row(obs, action, 0.0, is_first=True)
+        except EnvironmentFailure as error:
+            raise UserError(str(error)) from error
+
+    def try_step(self, action: np.ndarray) -> dict:
+        """Apply an action vector to the environment. Returns the row that it leads to."""
+        native = to_environment(action, self.env.action_space)
+        obs, reward, terminated, truncated, _ = self._guard(self.env.step, native)
+        last = bool(terminated or truncated)
+        return self._row(obs, action, float(reward), is_last=last, is_terminal=bool(terminated))
+
+    def enter(self, row: dict) -> None:
+        """Make it the current row."""
+        self.row = row
+        self.actions.append(row["action"])
+        self.score += row["reward"]
 
     def step(self, action: np.ndarray) -> None:
         """Apply an action vector; the row becomes the one that it leads to."""
-        native = to_environment(action, self.env.action_space)
-        obs, reward, terminated, truncated, _ = self._guard(self.env.step, native)
-        self.actions.append(action)
-        self.score += float(reward)
-        self._set_row(
-            obs, action, float(reward),
-            is_last=bool(terminated or truncated), is_terminal=bool(terminated),
-        )  # fmt: skip
+        self.enter(self.try_step(action))
 
-    def _set_row(self, obs, action, reward, is_first=False, is_last=False, is_terminal=False):
+    def _row(self, obs, action, reward, is_first=False, is_last=False, is_terminal=False) -> dict:
         numbers = [reward, *(x for x in obs.values() if x.dtype.kind == "f")]
         if not all(np.isfinite(x).all() for x in numbers):
-            raise UserError(
-                f"environment {self.number} returned NaN or infinity in episode {self.episode}, "
-                f"step {len(self.actions)}"
-            )
-        self.row = obs | {
+            raise EnvironmentFailure(f"{self._place()} returned NaN or infinity")
+        return obs | {
             "action": action, "reward": reward,
             "is_first": is_first, "is_last": is_last, "is_terminal": is_terminal,
         }  # fmt: skip
@@ -80,10 +90,11 @@ class Slot:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(
-                f"environment {self.number} failed in episode {self.episode}, step "
-                f"{len(self.actions)}: {type(error).__name__}: {error}"
-            ) from error
+            reason = f"{type(error).__name__}: {error}"
+            raise EnvironmentFailure(f"{self._place()} failed: {reason}") from error
+
+    def _place(self) -> str:
+        return f"environment {self.number} (episode {self.episode}, step {len(self.actions)})"
 
 
 class Collector:
@@ -116,12 +127,16 @@ class Collector:
         latents   {name: (N, ...)} of the current rows; may be empty
         store     called as store(environment, row, latents of that row or None)
         """
+        # An environment may fail: nothing is stored before all have answered.
+        following = [
+            slot.try_step(action) for slot, action in zip(self.slots, actions, strict=True)
+        ]
         ended = []
-        for n, slot in enumerate(self.slots):
+        for n, (slot, row) in enumerate(zip(self.slots, following, strict=True)):
             store(n, slot.row, {name: x[n] for name, x in latents.items()})
-            slot.step(actions[n])
-            if slot.row["is_last"]:
-                store(n, slot.row, None)
+            slot.enter(row)
+            if row["is_last"]:
+                store(n, row, None)
                 ended.append((slot.score, len(slot.actions)))
                 slot.reset()
         return ended

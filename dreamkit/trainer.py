@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from dreamkit import UserError, checkpoint
-from dreamkit.collect import Collector, action_size, evaluate, row_fields
+from dreamkit.collect import Collector, EnvironmentFailure, action_size, evaluate, row_fields
 from dreamkit.loggers import Console, JsonLines
 from dreamkit.replay import LATENTS_SAVED, Replay
 
@@ -30,7 +30,7 @@ class RunConfig:
     seed: int = 0
     run: str | None = None  # folder; null: runs/ with date, agent and task
     device: str = "auto"
-    threads: int = 0  # of torch; 0: torch decides
+    threads: int = 1  # of torch on the CPU; small agents are slower with more. 0: torch decides
     envs: int = 4
     train_ratio: float = 32.0  # replayed rows per collected row
     prefill: int = 0  # rows before the first update; 0: as many as one batch
@@ -143,9 +143,13 @@ class Trainer:
         with self.console:
             if self.cfg["until"] is not None and self.best >= self.cfg["until"]:
                 self.stop = "solved"
-            while self.step < self.cfg["steps"] and not self.stop:
-                self.iterate()
-            if self.updates:
+            try:
+                while self.step < self.cfg["steps"] and not self.stop:
+                    self.iterate()
+            except EnvironmentFailure:
+                self.save()  # all that was collected before
+                raise
+            if self.updates and not self.stop.startswith("SIG"):
                 self.log()
                 if not self.stop and self.evaluated != self.step:
                     self.evaluate()
@@ -173,12 +177,11 @@ class Trainer:
 
     def collect(self) -> None:
         """Act once in every environment and store the rows."""
-        actions, self.state = self.agent.act(self.collector.observations(), self.state)
-        latents = {}
-        if self.latent_space:
-            latents = self.agent.latents(self.state)
-            latents = {name: x.cpu().numpy() for name, x in latents.items()}
+        actions, state = self.agent.act(self.collector.observations(), self.state)
+        latents = self.agent.latents(state) if self.latent_space else {}
+        latents = {name: x.cpu().numpy() for name, x in latents.items()}
         self.episodes += self.collector.step(actions.cpu().numpy(), latents, self.replay.add)
+        self.state = state
         self.step += len(self.collector)
 
     def updates_due(self) -> int:
@@ -292,6 +295,8 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Continue where a checkpoint was saved."""
         state = checkpoint.read(path, self.device)
+        if "trainer" not in state:
+            raise UserError(f"{path} holds an agent, not a run that can be continued")
         checkpoint.restore(self.agent, state, path)
         trainer = state["trainer"]
         for name in ("step", "updates", "first_update", "seconds", "best", "evaluated"):

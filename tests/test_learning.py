@@ -1,0 +1,64 @@
+"""Short training runs that learn: the whole chain from environment to policy works together."""
+
+from dataclasses import asdict
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from dreamkit.envs.adapter import BoundedAction, DictObservation
+from dreamkit.loggers import read_jsonl
+from dreamkit.trainer import RunConfig, Trainer
+from solutions.paper3_dreamerv3.train import Config
+
+
+class Match(gymnasium.Env):
+    """A cue is shown; the action is rewarded for matching it. Ten steps, then a time limit."""
+
+    def __init__(self, continuous: bool):
+        box = gymnasium.spaces.Box
+        self.continuous = continuous
+        self.observation_space = box(-1, 1, (1 if continuous else 3,), np.float32)
+        self.action_space = box(-1, 1, (1,)) if continuous else gymnasium.spaces.Discrete(3)
+
+    def _cue(self):
+        self.steps += 1
+        if self.continuous:
+            self.cue = self.np_random.choice([-0.7, 0.7], size=1).astype(np.float32)
+            return self.cue
+        self.cue = self.np_random.integers(3)
+        return np.eye(3, dtype=np.float32)[self.cue]
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._cue(), {}
+
+    def step(self, action):
+        if self.continuous:
+            reward = 1 - float(np.abs(action[0] - self.cue[0]))
+        else:
+            reward = float(action == self.cue)
+        return self._cue(), reward, False, self.steps > 10, {}
+
+
+@pytest.mark.parametrize(("continuous", "random", "learned"), [(False, 3.3, 8.0), (True, 1.5, 6.0)])
+def test_dreamerv3_learns_to_match_a_cue(continuous, random, learned, tmp_path):
+    """Ten steps an episode: `random` is what chance earns, 10 the best."""
+    agent = Config(
+        deter=32, hidden=32, stoch=4, classes=4, units=32, layers=1, bins=41, bin_limit=3,
+        batch_size=16, batch_length=10, imagine_length=3, imagine_last=4, scale_vector=10,
+        discount_horizon=10, lr=3e-3, warmup=20, slow_rate=0.1,
+    )  # fmt: skip
+    cfg = asdict(RunConfig()) | dict(
+        agent=asdict(agent), agent_name="dreamerv3", code="solutions", steps=2400, envs=4,
+        train_ratio=64, threads=1, device="cpu", until=learned, eval_every=200,
+        save_every=0, log_every=10**9,
+    )  # fmt: skip
+    torch.set_num_threads(1)
+    trainer = Trainer(cfg, tmp_path, lambda: BoundedAction(DictObservation(Match(continuous))))
+    summary = trainer.run()
+    first = read_jsonl(tmp_path / "metrics.jsonl", "eval")[0]["return"]
+    assert first < (random + learned) / 2
+    assert summary["best"] >= learned
