@@ -37,8 +37,12 @@ def train_seed(folder: Path, overrides: list[str]) -> dict:
 
 def play_again(folder: Path, episodes: int = 100) -> float:
     """Mean return of the best checkpoint over episodes that it was not chosen by."""
+    import torch
+
     from dreamkit import checkpoint, make
     from dreamkit.collect import evaluate
+
+    torch.set_num_threads(1)
 
     state = checkpoint.read(folder)
     task = state["header"]["task"]

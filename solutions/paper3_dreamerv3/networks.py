@@ -248,6 +248,7 @@ class Encoder(nn.Module):
             self.size += inputs * height * width
         if self.vectors:
             inputs = sum(math.prod(obs_space[key].shape) for key in self.vectors)
+            self.dimensions = len(obs_space[self.vectors[0]].shape)
             self.mlp = MLP(inputs, units, layers)
             self.size += units
 
@@ -259,7 +260,8 @@ class Encoder(nn.Module):
             image = image.reshape(-1, *image.shape[-3:]).float() / 255 - 0.5
             parts.append(self.cnn(image).reshape(*lead, -1))
         if self.vectors:
-            lead = parts[0].shape[:-1] if parts else obs[self.vectors[0]].shape[:-1]
+            first = obs[self.vectors[0]]
+            lead = first.shape[: first.ndim - self.dimensions]
             vector = torch.cat([obs[key].reshape(*lead, -1) for key in self.vectors], -1)
             parts.append(self.mlp(symlog(vector)))
         return torch.cat(parts, -1)
@@ -340,7 +342,8 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, is_image: bool) -> T
     Vectors: prediction in symlog space against symlog(x). Official outs.py, `MSE`.
     """
     target = target / 255 if is_image else symlog(target)
-    return (prediction - target).square().flatten(2).sum(-1)
+    error = (prediction - target).square()
+    return error.reshape(*error.shape[:2], -1).sum(-1)
 
 
 # --- prediction heads -----------------------------------------------------------------------------

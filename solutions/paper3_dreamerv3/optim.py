@@ -33,8 +33,9 @@ class LaProp(torch.optim.Optimizer):
         m ← β₁ m + (1 - β₁) g / √v
         θ ← θ - lr min(1, n / warmup) m
 
-    n counts updates from 0, so that the first update of a warm-up has no effect. The Nature text
-    gives β₂ = 0.99; the official code has 0.999, as here.
+    n counts updates from 0, so that the first update of a warm-up has no effect. The correction
+    counts each parameter's own updates. The Nature text gives β₂ = 0.99; the official code has
+    0.999, as here.
     """
 
     def __init__(
@@ -52,14 +53,15 @@ class LaProp(torch.optim.Optimizer):
             )
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group, rate, done + 1)
+                    self._update(parameter, group, rate)
 
-    def _update(self, parameter: Tensor, group: dict, rate: float, count: int) -> None:
-        """One step of size `rate`; `count` is the number of this update, from 1."""
+    def _update(self, parameter: Tensor, group: dict, rate: float) -> None:
         state = self.state[parameter]
         if not state:
+            state["count"] = 0
             state["square"] = torch.zeros_like(parameter)
             state["momentum"] = torch.zeros_like(parameter)
+        state["count"] = count = state["count"] + 1
         beta1, beta2 = group["beta1"], group["beta2"]
         square, momentum = state["square"], state["momentum"]
         square.mul_(beta2).addcmul_(parameter.grad, parameter.grad, value=1 - beta2)

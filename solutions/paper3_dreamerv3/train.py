@@ -143,7 +143,8 @@ class WorldModel(nn.Module):
         losses = {key: loss.mean() for key, loss in losses.items()}
         metrics = {f"loss/{key}": loss.detach() for key, loss in losses.items()}
         with torch.no_grad():  # without the free nats
-            metrics["kl"] = kl_divergence(unimix(posterior), unimix(prior)).mean()
+            log_post, log_prior = unimix(posterior, c.unimix), unimix(prior, c.unimix)
+            metrics["kl"] = kl_divergence(log_post, log_prior).mean()
         return sum(losses.values()), (h, z), metrics
 
     def predict(self, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -229,6 +230,7 @@ class Agent:
         world_loss, (h, z), metrics = self.world_model.loss(batch)
         behavior_loss, replay_loss = self.behavior_loss(batch, h, z, metrics)
         self.update(world_loss + behavior_loss + self.config.scale_replay_value * replay_loss)
+        update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
         return metrics, self.latents({"h": h, "z": z})
 
     def train_world_model(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -244,6 +246,7 @@ class Agent:
             _, (h, z), _ = self.world_model.loss(batch)
         behavior_loss, replay_loss = self.behavior_loss(batch, h, z, metrics)
         self.update(behavior_loss + self.config.scale_replay_value * replay_loss)
+        update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
         return metrics
 
     def behavior_loss(
@@ -324,7 +327,6 @@ class Agent:
         loss.backward()
         adaptive_gradient_clipping(self.parameters, self.config.agc)
         self.optimizer.step()
-        update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
 
     def prepare(self, batch: dict) -> dict[str, Tensor]:
         """Arrays of the replay → tensors on the device: flags as floats, z as one-hot vectors."""

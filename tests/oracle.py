@@ -1,0 +1,200 @@
+"""Expected values, computed slowly: plain Python numbers, one loop per index of the formula.
+
+Nothing here imports an agent. A test that compares with this file compares two independent
+writings of the same formula.
+"""
+
+import math
+
+
+def symlog(x: float) -> float:
+    return math.copysign(math.log(1 + abs(x)), x)
+
+
+def symexp(x: float) -> float:
+    return math.copysign(math.exp(abs(x)) - 1, x)
+
+
+def symexp_bins(count: int, limit: float) -> list[float]:
+    """Positions of the two-hot bins: symexp of `count` equidistant numbers."""
+    return [symexp(-limit + 2 * limit * i / (count - 1)) for i in range(count)]
+
+
+def two_hot(x: float, bins: list[float]) -> list[float]:
+    """Weights on the bins whose mean is x, non-zero on the two neighbours of x alone."""
+    weights = [0.0] * len(bins)
+    if x <= bins[0]:
+        weights[0] = 1.0
+    elif x >= bins[-1]:
+        weights[-1] = 1.0
+    else:
+        for i in range(len(bins) - 1):
+            if bins[i] <= x < bins[i + 1]:
+                weights[i] = (bins[i + 1] - x) / (bins[i + 1] - bins[i])
+                weights[i + 1] = (x - bins[i]) / (bins[i + 1] - bins[i])
+    return weights
+
+
+def softmax(logits: list[float]) -> list[float]:
+    top = max(logits)
+    exponentials = [math.exp(x - top) for x in logits]
+    return [x / sum(exponentials) for x in exponentials]
+
+
+def mixed(logits: list[float], ratio: float) -> list[float]:
+    """softmax with `ratio` parts of the uniform distribution."""
+    return [(1 - ratio) * p + ratio / len(logits) for p in softmax(logits)]
+
+
+def cross_entropy(weights: list[float], logits: list[float]) -> float:
+    probs = softmax(logits)
+    return -sum(w * math.log(p) for w, p in zip(weights, probs, strict=True) if w)
+
+
+def kl(p: list[float], q: list[float]) -> float:
+    """KL(p ‖ q) of two lists of probabilities."""
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a)
+
+
+def bernoulli_cross_entropy(logit: float, target: float) -> float:
+    p = 1 / (1 + math.exp(-logit))
+    return -target * math.log(p) - (1 - target) * math.log(1 - p)
+
+
+def lambda_returns(rewards, values, continues, is_last, lambda_: float) -> list[float]:
+    """One sequence; entry t belongs to the arrival at state t, `continues` contain the discount."""
+
+    def value_from(t: int) -> float:
+        """What is expected after state t."""
+        if t == len(values) - 1:
+            return values[t]
+        return arrival(t + 1)
+
+    def arrival(t: int) -> float:
+        trust = 0.0 if is_last[t] else lambda_
+        return rewards[t] + continues[t] * ((1 - trust) * values[t] + trust * value_from(t))
+
+    return [value_from(t) for t in range(len(values) - 1)]
+
+
+def running_products(numbers: list[float]) -> list[float]:
+    return [math.prod(numbers[: i + 1]) for i in range(len(numbers))]
+
+
+def percentile(numbers: list[float], share: float) -> float:
+    """Linear interpolation between the two nearest ranks."""
+    ordered = sorted(numbers)
+    position = share * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def linear(x: list[float], weight: list[list[float]], bias: list[float] | None) -> list[float]:
+    """weight[o][i], as torch stores it."""
+    out = [sum(w * v for w, v in zip(row, x, strict=True)) for row in weight]
+    return out if bias is None else [o + b for o, b in zip(out, bias, strict=True)]
+
+
+def norm_silu(x: list[float], gain: list[float], eps: float = 1e-4) -> list[float]:
+    """RMSNorm, then SiLU."""
+    rms = math.sqrt(sum(v * v for v in x) / len(x) + eps)
+    normed = [g * v / rms for g, v in zip(gain, x, strict=True)]
+    return [v * sigmoid(v) for v in normed]
+
+
+def block_linear(x: list[float], weight, bias) -> list[list[float]]:
+    """weight[g][i][o], bias[g][0][o]; block g sees the g-th part of x. One list for each block."""
+    size = len(weight[0])
+    out = []
+    for g in range(len(weight)):
+        part = x[g * size : (g + 1) * size]
+        out.append(
+            [
+                bias[g][0][o] + sum(part[i] * weight[g][i][o] for i in range(size))
+                for o in range(len(weight[g][0]))
+            ]
+        )
+    return out
+
+
+def gru(h: float, reset: float, candidate: float, update: float) -> float:
+    """New state of one unit from the raw values of its gates."""
+    proposal = math.tanh(sigmoid(reset) * candidate)
+    share = sigmoid(update - 1)
+    return share * proposal + (1 - share) * h
+
+
+def block_gru(h: list[float], z: list[float], action: list[float], p: dict) -> list[float]:
+    """The sequence model of one row. `p` holds the parameters as nested lists, by name."""
+    embedded = []
+    for name, x in (("h_in", h), ("z_in", z), ("a_in", action)):
+        hidden = linear(x, p[f"{name}.0.weight"], p[f"{name}.0.bias"])
+        embedded += norm_silu(hidden, p[f"{name}.1.weight"])
+    own = [v for block in block_linear(h, p["core_h.weight"], p["core_h.bias"]) for v in block]
+    shared = linear(embedded, p["core_in.weight"], None)
+    core = norm_silu([a + b for a, b in zip(own, shared, strict=True)], p["core_norm.weight"])
+    out = []
+    for g, gates in enumerate(block_linear(core, p["gates.weight"], p["gates.bias"])):
+        size = len(gates) // 3
+        for i in range(size):
+            reset, candidate, update = gates[i], gates[size + i], gates[2 * size + i]
+            out.append(gru(h[g * size + i], reset, candidate, update))
+    return out
+
+
+def laprop(
+    start: float, gradients: list[float], lr: float, beta1: float, beta2: float, warmup: int = 0
+) -> list[float]:
+    """Positions of one number after each update."""
+    position, square, momentum, positions = start, 0.0, 0.0, []
+    for n, g in enumerate(gradients):
+        square = beta2 * square + (1 - beta2) * g * g
+        root = math.sqrt(square / (1 - beta2 ** (n + 1)))
+        momentum = beta1 * momentum + (1 - beta1) * (g / root if root else 0.0)
+        rate = lr * (min(1.0, n / warmup) if warmup else 1.0)
+        position -= rate * momentum / (1 - beta1 ** (n + 1))
+        positions.append(position)
+    return positions
+
+
+def normal_log_density(x: float, mean: float, std: float) -> float:
+    return -((x - mean) ** 2) / (2 * std * std) - math.log(std) - math.log(2 * math.pi) / 2
+
+
+def parameter_count(d: int, actions: int) -> int:
+    """DreamerV3 for one 64×64 RGB image, at width d: every layer of the paper's tables, added up.
+
+    deter 8 d in 8 blocks, hidden layers d, 32 latents of d / 16 classes, channels d / 16 × (2, 3,
+    4, 4), 255 bins. Every hidden layer has a bias and the gains of its norm.
+    """
+
+    def dense(inputs: int, outputs: int) -> int:
+        return inputs * outputs + outputs
+
+    def hidden(inputs: int, outputs: int) -> int:
+        return dense(inputs, outputs) + outputs
+
+    def conv(inputs: int, outputs: int) -> int:
+        return 25 * inputs * outputs + outputs
+
+    deter, latent, depth = 8 * d, 32 * (d // 16), d // 16
+    a, b, c = 2 * depth, 3 * depth, 4 * depth
+    smallest = 16 * c
+    feature = deter + latent
+    encoder = conv(3, a) + a + conv(a, b) + b + conv(b, c) + c + conv(c, c) + c
+    sequence = hidden(deter, d) + hidden(latent, d) + hidden(actions, d)
+    # Each of the 8 blocks sees itself and the three embeddings; then its three gates.
+    sequence += 8 * dense(d + 3 * d, d) + deter + 8 * dense(d, 3 * d)
+    prior = hidden(deter, d) + hidden(d, d) + dense(d, latent)
+    posterior = hidden(deter + smallest, d) + dense(d, latent)
+    decoder = 8 * dense(d, smallest // 8) + hidden(latent, 2 * d) + dense(2 * d, smallest) + c
+    decoder += conv(c, c) + c + conv(c, b) + b + conv(b, a) + a + conv(a, 3)
+    heads = hidden(feature, d) + dense(d, 255) + hidden(feature, d) + dense(d, 1)
+    trunk = hidden(feature, d) + 2 * hidden(d, d)
+    actor, critic = trunk + dense(d, actions), trunk + dense(d, 255)
+    return encoder + sequence + prior + posterior + decoder + heads + actor + critic
