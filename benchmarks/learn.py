@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from dreamkit import UserError
-from dreamkit.cli import command, resolve
+from dreamkit.cli import command
+from dreamkit.config import resolve
 from dreamkit.loggers import read_jsonl
 
 TRAIN = [sys.executable, "-c", "from dreamkit.cli import train; train()"]

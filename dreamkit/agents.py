@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from dreamkit import UserError
+from dreamkit import UserError, first_line
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,7 +29,7 @@ def names(code: str = "solutions") -> list[str]:
 def load(name: str, code: str = "solutions") -> ModuleType:
     """The agent's `train` module.
 
-    errors   UserError: unknown name, or a module that cannot be imported
+    errors   UserError: unknown name, or a module that cannot be imported, for whatever reason
     """
     folder, prefix = code_folder(code)
     found = sorted(folder.glob(f"paper*_{name}/train.py"))
@@ -38,4 +38,7 @@ def load(name: str, code: str = "solutions") -> ModuleType:
         raise UserError(f"unknown agent {name!r}; code={code} has: {known}")
     if not prefix and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-    return importlib.import_module(f"{prefix}{found[0].parent.name}.train")
+    try:
+        return importlib.import_module(f"{prefix}{found[0].parent.name}.train")
+    except Exception as error:
+        raise UserError(f"{found[0]} cannot be imported: {first_line(error)}") from error

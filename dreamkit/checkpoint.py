@@ -5,17 +5,19 @@ Its header names the agent and all of its options, so that the file alone is eno
 """
 
 import os
-import pickle
+import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
 
-from dreamkit import UserError, agents
+from dreamkit import UserError, agents, first_line
 from dreamkit.collect import to_environment
 from dreamkit.envs import make
 
 FORMAT = 1
+HEADER = ("agent_name", "code", "agent", "task")
 REBUILD = "it was made by another version of the project: train again, or use that version"
 
 
@@ -26,24 +28,29 @@ def choose_device(name: str) -> str:
     try:
         torch.zeros((), device=name)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"device={name} cannot be used: {reason}; try device=cpu") from None
     return name
 
 
-def save(path: Path, state: dict) -> None:
-    """Write to a temporary file, flush it to the disk, and only then take the name `path`."""
+def write_whole(path: Path, write: Callable) -> None:
+    """Call write(file) on a temporary file, flush it to the disk, and only then name it `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     try:
         with open(temporary, "wb") as file:
-            torch.save({"format": FORMAT} | state, file)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(f"the checkpoint could not be written: {error}") from error
+        raise OSError(f"{path} could not be written: {error}") from error
+
+
+def save(path: Path, state: dict) -> None:
+    """Write a checkpoint, whole or not at all."""
+    write_whole(path, lambda file: torch.save({"format": FORMAT} | state, file))
 
 
 def find(path: str | Path) -> Path:
@@ -66,20 +73,25 @@ def read(path: str | Path, device: str = "cpu") -> dict:
     errors   UserError: truncated, of another kind, or of another version
     """
     path = find(path)
+    damaged = f"{path} is damaged, or is no checkpoint: it was not loaded"
     try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip():  # torch itself does not compare the checksums
+                raise UserError(damaged)
         state = torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError:
-        raise UserError(f"{path} is damaged or holds more than data: it was not loaded") from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT or "header" not in state:
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(damaged) from error
+    known = isinstance(state, dict) and state.get("format") == FORMAT
+    if not known or set(state.get("header", ())) != set(HEADER):
         raise UserError(f"{path} is not a checkpoint that this version can read: {REBUILD}")
     return state
 
 
 def header(cfg) -> dict:
     """What a checkpoint says of itself; `cfg` is the resolved configuration of the run."""
-    return {key: cfg[key] for key in ("agent_name", "code", "agent", "task")}
+    return {key: cfg[key] for key in HEADER}
 
 
 def build_agent(head: dict, env, device: str = "cpu"):

@@ -2,11 +2,12 @@
 
 import html
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from dreamkit import checkpoint, video
+from dreamkit import UserError, checkpoint, video
 from dreamkit.envs import make
 from dreamkit.loggers import clock, read_jsonl
 
@@ -40,8 +41,9 @@ def write(folder: Path) -> Path:
         env = make(**head["header"]["task"])
         agent = checkpoint.build_agent(head["header"], env)
         checkpoint.restore(agent, head, folder)
-        views = video.dream(agent, lambda: make(**cfg["task"]), 50, context, cfg["seed"])
-        video.write(folder / "dreams", views, context)
+        with suppress(UserError):  # episodes too short to dream of
+            views = video.dream(agent, lambda: make(**cfg["task"]), 50, context, cfg["seed"])
+            video.write(folder / "dreams", views, context)
     picture(folder / "report.png", cfg, train, evals, views, context)
     page = folder / "report.html"
     page.write_text(text(folder, cfg, config["overrides"], evals, views), encoding="utf-8")

@@ -7,7 +7,7 @@ step          terminated: the value of the future is zero; truncated: it was onl
 
 import gymnasium
 
-from dreamkit import UserError
+from dreamkit import UserError, first_line
 from dreamkit.envs.adapter import BoundedAction, DictObservation
 from dreamkit.envs.cartpole import ContinuousForce, PixelCartPole
 
@@ -51,8 +51,7 @@ def make_registered(name: str, options: dict) -> gymnasium.Env:
         gymnasium.register_envs(ale_py)
     try:
         return gymnasium.make(name, **options)
-    except gymnasium.error.DependencyNotInstalled as error:
-        raise UserError(f"{name}: {str(error).splitlines()[0]}") from None
-    except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"unknown task {name!r}: {reason}; see dreamer-train --info") from None
+    except gymnasium.error.UnregisteredEnv as error:
+        raise UserError(f"unknown task {name!r}: {first_line(error)}") from None
+    except Exception as error:  # whatever an environment's constructor may raise
+        raise UserError(f"task {name!r} cannot be built: {first_line(error)}") from error

@@ -6,6 +6,12 @@ from gymnasium import spaces
 
 from dreamkit import UserError
 
+# Names that rows, stored latents and losses have already.
+RESERVED = {
+    "action", "reward", "is_first", "is_last", "is_terminal", "index", "h", "z",
+    "dyn", "rep", "continue",
+}  # fmt: skip
+
 
 def is_image(space: spaces.Space) -> bool:
     return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
@@ -24,6 +30,9 @@ class DictObservation(gymnasium.ObservationWrapper):
         self.size, self.scale = size, scale
         self.named = isinstance(env.observation_space, spaces.Dict)
         self.parts = self._named(env.observation_space)
+        if RESERVED & set(self.parts):
+            names = ", ".join(sorted(RESERVED & set(self.parts)))
+            raise UserError(f"an observation cannot be called {names}: rename it in a wrapper")
         self.observation_space = spaces.Dict(
             {key: self._space(key, space) for key, space in self.parts.items()}
         )
@@ -81,6 +90,7 @@ class BoundedAction(gymnasium.ActionWrapper):
         space = env.action_space
         self.discrete = isinstance(space, spaces.Discrete)
         if self.discrete:
+            self.action_space = spaces.Discrete(space.n)
             return
         if not isinstance(space, spaces.Box):
             raise UserError(f"agents act in a Discrete or a Box space; this one is {space}")

@@ -81,6 +81,15 @@ class Config:
     warmup: int = 1000  # updates
     agc: float = 0.3  # adaptive gradient clipping
 
+    def __post_init__(self):
+        """Errors: ValueError, where sizes do not fit each other."""
+        if self.deter % self.blocks:
+            raise ValueError(f"deter={self.deter} is not divisible by blocks={self.blocks}")
+        if self.batch_size < 1 or self.batch_length < 2 or self.imagine_last == 1:
+            raise ValueError("batch_size must be at least 1, batch_length and imagine_last 2")
+        if self.bins % 2 == 0:
+            raise ValueError(f"bins={self.bins} must be odd, so that one of them is 0")
+
 
 def _size(d: int) -> dict:
     """The paper scales every width with one number d: Nature, Extended Data Table 4."""
