@@ -1,6 +1,5 @@
 """Replay: which rows a batch holds, and that files bring them back."""
 
-import os
 from collections import Counter
 
 import numpy as np
@@ -212,7 +211,7 @@ def test_a_sequence_brings_the_latents_of_the_row_before_it_and_zeros_where_ther
 
 
 def test_after_an_eviction_the_oldest_start_has_no_latents_before_it():
-    replay = build((100,), capacity=24)
+    replay = build((104,), capacity=24)
     begin = replay.streams[0].begin
     batch = replay.sample(200, 6)
     oldest = batch["index"][:, 1] == begin
@@ -303,7 +302,8 @@ def test_a_save_writes_the_rows_once_and_nothing_else(tmp_path):
     replay.save()
     before = files(tmp_path)
     assert sum(len(data) for _, _, data in before.values()) == 34 * ROW_BYTES
-    os.utime(tmp_path / "0-0.rows", ns=(1, 1))
+    marked = tmp_path / "0-2.rows"  # not full: what it has is not written again
+    marked.write_bytes(b"marked" + marked.read_bytes()[6:])
     before = files(tmp_path)
     fill(replay, 0, 6)  # rows 21 to 26: chunk 2 becomes full, chunk 3 begins
     replay.save()
@@ -358,9 +358,12 @@ def test_a_half_written_row_at_the_end_of_a_file_is_forgotten(tmp_path):
     state = replay.save()
     with open(tmp_path / "0-2.rows", "ab") as file:
         file.write(b"\xff" * (ROW_BYTES // 2))
+    with open(tmp_path / "1-1.rows", "ab") as file:
+        file.write(b"\xff" * (ROW_BYTES * 5 // 2))
     other = reload(state, tmp_path)
-    fill(other, 0, 12)
+    fill(other, 0, 12), fill(other, 1, 1)
     third = reload(other.save(), tmp_path)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 47 * ROW_BYTES
     for _ in range(10):
         check(third.sample(20, 5))
 
