@@ -205,7 +205,8 @@ def viz_command(arguments: list[str]) -> int:
     if not 0 < options["context"] < options["length"]:
         raise UserError("context must be at least 1 and less than length")
     agent, _, make_env, path = open_checkpoint(options)
-    folder = Path(options["out"] or path.parent.parent / "dreams")
+    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    folder = Path(options["out"] or run / "dreams")
     views = video.dream(agent, make_env, options["length"], options["context"], options["seed"])
     for file in video.write(folder, views, options["context"]):
         print(file)

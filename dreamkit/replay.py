@@ -246,6 +246,8 @@ class Replay:
             zip(self.streams, state["streams"], strict=True)
         ):
             stream.dropped, stream.chunks = dropped, []
+            for old in range(dropped):  # left behind where a run was killed before `clean`
+                (self.folder / f"{number}-{old}.rows").unlink(missing_ok=True)
             while stream.end < end:
                 chunk_number = dropped + len(stream.chunks)
                 path = self.folder / f"{number}-{chunk_number}.rows"

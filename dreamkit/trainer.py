@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,7 @@ class Trainer:
             self.console.note(f"agent: {count:,} parameters, on {self.device}")
             self.console.note(self.replay.describe())
         self.start = time.time() - self.seconds
-        self._catch_signals()
-        with self.console:
+        with self._signals(), self.console:
             if self.cfg["until"] is not None and self.best >= self.cfg["until"]:
                 self.stop = "solved"
             try:
@@ -253,7 +253,8 @@ class Trainer:
         seconds = round(time.time() - self.start, 2)
         self.jsonl.write({"kind": kind, "step": self.step, "seconds": seconds} | row)
 
-    def _catch_signals(self) -> None:
+    @contextmanager
+    def _signals(self):
         """Ctrl-C and SIGTERM end the loop after the current step, so that it can save."""
 
         def stop(number, frame):
@@ -262,8 +263,12 @@ class Trainer:
             self.stop = signal.Signals(number).name
             self.console.note(f"{self.stop}: saving")
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     # --- saving and resuming ----------------------------------------------------------------------
 

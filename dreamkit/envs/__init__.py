@@ -22,22 +22,23 @@ def make(name: str, size: int = 0, scale: tuple | None = None, **options) -> gym
     options   passed to gymnasium.make
     errors    UserError: unknown name, missing library, spaces that an agent cannot use
     """
-    if name == "cartpole":
-        env = gymnasium.make("CartPole-v1", **options)
+    if name in ("cartpole", "cartpole_continuous"):
         scale = scale or CARTPOLE_RANGE
-    elif name == "cartpole_continuous":
-        env = ContinuousForce(gymnasium.make("CartPole-v1", **options))
-        scale = scale or CARTPOLE_RANGE
-    elif name == "cartpole_pixels":
-        env = PixelCartPole(gymnasium.make("CartPole-v1", **options), size or 32)
-    elif name == "cartpole_continuous_pixels":
-        env = PixelCartPole(ContinuousForce(gymnasium.make("CartPole-v1", **options)), size or 32)
+        env = cartpole(name, options)
+    elif name in ("cartpole_pixels", "cartpole_continuous_pixels"):
+        size = size or 32
+        env = PixelCartPole(cartpole(name, options), size)
     elif name == "pendulum":
-        env = gymnasium.make("Pendulum-v1", **options)
         scale = scale or (1.0, 1.0, 8.0)
+        env = gymnasium.make("Pendulum-v1", **options)
     else:
         env = make_registered(name, options)
     return BoundedAction(DictObservation(env, size or 64, scale))
+
+
+def cartpole(name: str, options: dict) -> gymnasium.Env:
+    env = gymnasium.make("CartPole-v1", **options)
+    return ContinuousForce(env) if "continuous" in name else env
 
 
 def make_registered(name: str, options: dict) -> gymnasium.Env:

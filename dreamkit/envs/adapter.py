@@ -17,6 +17,11 @@ def is_image(space: spaces.Space) -> bool:
     return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
 
 
+def channels_first(space: spaces.Box) -> bool:
+    """Whether an image has its channels first, (C, H, W), as our own environments draw it."""
+    return len(space.shape) == 3 and space.shape[0] in (1, 3, 4) and space.shape[2] > 4
+
+
 class DictObservation(gymnasium.ObservationWrapper):
     """Observations as a dictionary of images and vectors.
 
@@ -45,20 +50,13 @@ class DictObservation(gymnasium.ObservationWrapper):
 
     def _space(self, key: str, space: spaces.Space) -> spaces.Box:
         if is_image(space):
-            channels = space.shape[2] if len(space.shape) == 3 and not self._drawn(space) else 1
-            return spaces.Box(0, 255, (channels, *self._resolution(space)), np.uint8)
+            channels = (*space.shape, 1)[0 if channels_first(space) else 2]
+            return spaces.Box(0, 255, (channels, self.size, self.size), np.uint8)
         try:
             size = spaces.flatdim(space)
         except (ValueError, NotImplementedError):
             raise UserError(f"the observation {key!r} has no fixed size: {space}") from None
         return spaces.Box(-np.inf, np.inf, (size,), np.float32)
-
-    def _drawn(self, space: spaces.Space) -> bool:
-        """Images that are already (1, H, W), as our own environments draw them."""
-        return len(space.shape) == 3 and space.shape[0] == 1
-
-    def _resolution(self, space: spaces.Space) -> tuple[int, int]:
-        return space.shape[1:] if self._drawn(space) else (self.size, self.size)
 
     def observation(self, observation) -> dict[str, np.ndarray]:
         named = self._named(observation)
@@ -68,8 +66,8 @@ class DictObservation(gymnasium.ObservationWrapper):
         if not is_image(space):
             vector = np.asarray(spaces.flatten(space, x), np.float32)
             return vector / np.asarray(self.scale, np.float32) if self.scale else vector
-        if self._drawn(space):
-            return x
+        if channels_first(space):
+            x = np.moveaxis(x, 0, -1)
         if x.shape[:2] != (self.size, self.size):
             try:
                 import cv2
