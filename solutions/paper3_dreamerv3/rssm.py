@@ -1,4 +1,4 @@
-"""The recurrent state-space model (RSSM) of DreamerV3: the world model's dynamics.
+"""The world model of DreamerV3: its recurrent state-space model (RSSM), and what it predicts.
 
     sequence model   h_t = f(h_{t-1}, z_{t-1}, a_{t-1})      block-diagonal GRU
     prior            z_t ~ p(z_t | h_t)                      what will happen
@@ -19,8 +19,13 @@ from torch import Tensor, nn
 from solutions.paper3_dreamerv3.networks import (
     MLP,
     BlockLinear,
+    Decoder,
+    Encoder,
     Linear,
     NormAct,
+    TwoHotHead,
+    continue_loss,
+    reconstruction_loss,
     sample_one_hot,
     unimix,
 )
@@ -185,3 +190,67 @@ def kl_loss(
 def kl_divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """Σ p (log p - log q) over categoricals and classes. (..., S, K), (..., S, K) → (...)"""
     return (log_p.exp() * (log_p - log_q)).sum((-2, -1))
+
+
+class WorldModel(nn.Module):
+    """Encoder, RSSM, decoder, reward and continue predictor, and the loss that trains them.
+
+    obs_space   {name: space with .shape}
+    actions     size of the action vector
+    config      the agent's Config
+    """
+
+    def __init__(self, obs_space: dict, actions: int, config):
+        super().__init__()
+        c = self.config = config
+        stoch = c.stoch * c.classes
+        self.encoder = Encoder(obs_space, c.depth, c.units, c.layers, c.strided)
+        self.rssm = RSSM(
+            self.encoder.size, actions, c.deter, c.hidden, c.stoch, c.classes, c.blocks, c.unimix
+        )
+        self.decoder = Decoder(
+            obs_space, c.deter, stoch, c.blocks, c.depth, c.units, c.layers, c.strided
+        )
+        self.reward = TwoHotHead(c.deter + stoch, c.units, c.head_layers, c.bins, c.bin_limit)
+        self.continues = MLP(c.deter + stoch, c.units, c.head_layers, 1)
+        self.discount = 1 - 1 / c.discount_horizon
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor], dict]:
+        """The loss of a batch of sequences, and the posterior states for all that follows.
+
+        batch    rows (B, T, ...) with the state before the first row as `h` (B, H), `z` (B, S, K)
+        return   scalar; h (B, T, H) and z (B, T, S, K) with gradient; metrics
+        """
+        c = self.config
+        h, z, posterior = self.rssm.observe(
+            self.encoder(batch), batch["action"], batch["is_first"], (batch["h"], batch["z"])
+        )
+        state = feature(h, z)
+        prior = self.rssm.prior(h)
+        dyn, rep = kl_loss(posterior, prior, c.free_nats, c.unimix)
+        losses = {
+            "dyn": c.scale_dyn * dyn,
+            "rep": c.scale_rep * rep,
+            "reward": self.reward.loss(self.reward(state), batch["reward"]),
+            "continue": continue_loss(
+                self.continues(state).squeeze(-1), batch["is_terminal"], self.discount
+            ),
+        }
+        for key, prediction in self.decoder(h, z).items():
+            is_image = key in self.decoder.images
+            scale = c.scale_image if is_image else c.scale_vector
+            losses[key] = scale * reconstruction_loss(prediction, batch[key], is_image)
+        losses = {key: loss.mean() for key, loss in losses.items()}
+        metrics = {f"loss/{key}": loss.detach() for key, loss in losses.items()}
+        with torch.no_grad():  # without the free nats
+            log_post, log_prior = unimix(posterior, c.unimix), unimix(prior, c.unimix)
+            metrics["kl"] = kl_divergence(log_post, log_prior).mean()
+        return sum(losses.values()), (h, z), metrics
+
+    def predict(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward on entering a state, and its continuation: (..., F) → (...), (...)
+
+        The second is γ times the probability that the episode goes on.
+        """
+        reward = self.reward.mean(self.reward(state))
+        return reward, torch.sigmoid(self.continues(state).squeeze(-1))

@@ -24,18 +24,9 @@ from solutions.paper3_dreamerv3.actor_critic import (
     imagination_weights,
     update_slow_critic,
 )
-from solutions.paper3_dreamerv3.networks import (
-    MLP,
-    Decoder,
-    Encoder,
-    TwoHotHead,
-    continue_loss,
-    reconstruction_loss,
-    symexp,
-    unimix,
-)
+from solutions.paper3_dreamerv3.networks import TwoHotHead, symexp
 from solutions.paper3_dreamerv3.optim import LaProp, adaptive_gradient_clipping
-from solutions.paper3_dreamerv3.rssm import RSSM, feature, kl_divergence, kl_loss
+from solutions.paper3_dreamerv3.rssm import WorldModel, feature
 
 
 @dataclass
@@ -104,65 +95,6 @@ SIZES = {
     "1M": _size(64), "12M": _size(256), "25M": _size(384), "50M": _size(512),
     "100M": _size(768), "200M": _size(1024), "400M": _size(1536),
 }  # fmt: skip
-
-
-class WorldModel(nn.Module):
-    """Encoder, RSSM, decoder, reward and continue predictor, and the loss that trains them."""
-
-    def __init__(self, obs_space: dict, actions: int, config: Config):
-        super().__init__()
-        c = self.config = config
-        stoch = c.stoch * c.classes
-        self.encoder = Encoder(obs_space, c.depth, c.units, c.layers, c.strided)
-        self.rssm = RSSM(
-            self.encoder.size, actions, c.deter, c.hidden, c.stoch, c.classes, c.blocks, c.unimix
-        )
-        self.decoder = Decoder(
-            obs_space, c.deter, stoch, c.blocks, c.depth, c.units, c.layers, c.strided
-        )
-        self.reward = TwoHotHead(c.deter + stoch, c.units, c.head_layers, c.bins, c.bin_limit)
-        self.continues = MLP(c.deter + stoch, c.units, c.head_layers, 1)
-        self.discount = 1 - 1 / c.discount_horizon
-
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor], dict]:
-        """The loss of a batch of sequences, and the posterior states for all that follows.
-
-        batch    rows (B, T, ...) with the state before the first row as `h` (B, H), `z` (B, S, K)
-        return   scalar; h (B, T, H) and z (B, T, S, K) with gradient; metrics
-        """
-        c = self.config
-        h, z, posterior = self.rssm.observe(
-            self.encoder(batch), batch["action"], batch["is_first"], (batch["h"], batch["z"])
-        )
-        state = feature(h, z)
-        prior = self.rssm.prior(h)
-        dyn, rep = kl_loss(posterior, prior, c.free_nats, c.unimix)
-        losses = {
-            "dyn": c.scale_dyn * dyn,
-            "rep": c.scale_rep * rep,
-            "reward": self.reward.loss(self.reward(state), batch["reward"]),
-            "continue": continue_loss(
-                self.continues(state).squeeze(-1), batch["is_terminal"], self.discount
-            ),
-        }
-        for key, prediction in self.decoder(h, z).items():
-            is_image = key in self.decoder.images
-            scale = c.scale_image if is_image else c.scale_vector
-            losses[key] = scale * reconstruction_loss(prediction, batch[key], is_image)
-        losses = {key: loss.mean() for key, loss in losses.items()}
-        metrics = {f"loss/{key}": loss.detach() for key, loss in losses.items()}
-        with torch.no_grad():  # without the free nats
-            log_post, log_prior = unimix(posterior, c.unimix), unimix(prior, c.unimix)
-            metrics["kl"] = kl_divergence(log_post, log_prior).mean()
-        return sum(losses.values()), (h, z), metrics
-
-    def predict(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward on entering a state, and its continuation: (..., F) → (...), (...)
-
-        The second is γ times the probability that the episode goes on.
-        """
-        reward = self.reward.mean(self.reward(state))
-        return reward, torch.sigmoid(self.continues(state).squeeze(-1))
 
 
 class Agent:
@@ -237,10 +169,10 @@ class Agent:
         """
         batch = self.prepare(batch)
         world_loss, (h, z), metrics = self.world_model.loss(batch)
-        behavior_loss, replay_loss = self.behavior_loss(batch, h, z, metrics)
-        self.update(world_loss + behavior_loss + self.config.scale_replay_value * replay_loss)
+        dream_loss, replay_loss, behavior_metrics = self.behavior_loss(batch, h, z)
+        self.update(world_loss + dream_loss + self.config.scale_replay_value * replay_loss)
         update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
-        return metrics, self.latents({"h": h, "z": z})
+        return metrics | behavior_metrics, self.latents({"h": h, "z": z})
 
     def train_world_model(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """One update of the world model alone; its return value is that of `train_step`."""
@@ -250,65 +182,81 @@ class Agent:
 
     def train_actor_critic(self, batch: dict) -> dict[str, Tensor]:
         """One update of actor and critic in the world model as it is. Returns metrics."""
-        batch, metrics = self.prepare(batch), {}
+        batch = self.prepare(batch)
         with torch.no_grad():
             _, (h, z), _ = self.world_model.loss(batch)
-        behavior_loss, replay_loss = self.behavior_loss(batch, h, z, metrics)
-        self.update(behavior_loss + self.config.scale_replay_value * replay_loss)
+        dream_loss, replay_loss, metrics = self.behavior_loss(batch, h, z)
+        self.update(dream_loss + self.config.scale_replay_value * replay_loss)
         update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
         return metrics
 
-    def behavior_loss(
-        self, batch: dict, h: Tensor, z: Tensor, metrics: dict
-    ) -> tuple[Tensor, Tensor]:
-        """Losses of actor and critic: on dreams that start at replayed states, and on these states.
+    def behavior_loss(self, batch: dict, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, dict]:
+        """Losses of actor and critic, on dreams that start at replayed states and on these states.
 
-        h, z     (B, T, H), (B, T, S, K)   posterior states; the replay loss trains them too
-        return   scalar on dreams, scalar on replayed states; adds to the metrics
+        h, z     (B, T, H), (B, T, S, K)   posterior states, attached: the replay loss trains them
+        return   scalar on dreams, scalar on replayed states, metrics
         """
         c = self.config
         last = c.imagine_last or h.shape[1]
         h, z = h[:, -last:], z[:, -last:]
-        # Dream. Nothing here has a gradient: the policy is evaluated once more for the loss.
-        policy = lambda state: self.actor.sample(self.actor(state))  # noqa: E731
-        hs, zs, actions = self.world_model.rssm.imagine(
-            h.detach().flatten(0, 1), z.detach().flatten(0, 1), policy, c.imagine_length
-        )
-        dream = feature(hs, zs)  # (B·last, 1 + length, F)
-        with torch.no_grad():
-            rewards, continues = self.world_model.predict(dream)
-            slow_values = self.slow_critic.mean(self.slow_critic(dream))
-        value_logits = self.critic(dream)
+        state, actions, rewards, continues = self.imagine(h, z)
+        value_logits = self.critic(state)
         values = self.critic.mean(value_logits).detach()
-        # Returns, in the units of the rewards; the advantage alone is normalised.
-        never = torch.zeros_like(continues)
+        never = torch.zeros_like(continues)  # a dream is cut nowhere but at its end
         returns = compute_lambda_returns(rewards, values, continues, never, c.lambda_)
-        self.normalizer.update(returns)
-        advantage = (returns - values[:, :-1]) / self.normalizer.scale()
+        # From here on without the last state, which has no return.
+        state, actions, values = state[:, :-1], actions[:, :-1], values[:, :-1]
         weight = imagination_weights(continues)[:, :-1]
-        # Actor: the action taken at state t, judged by the return of state t.
-        distribution = self.actor(dream[:, :-1])
-        log_prob = self.actor.log_prob(distribution, actions[:, :-1])
-        entropy = self.actor.entropy(distribution)
-        policy_loss = actor_loss(log_prob, entropy, advantage, weight, c.entropy_scale)
-        # Critic, on dreams and on replayed states.
-        value_loss = critic_loss(
-            self.critic, value_logits[:, :-1], returns, slow_values[:, :-1], weight
-        )
+        policy_loss, metrics = self.policy_loss(state, actions, returns, values, weight)
+        slow_values = self.slow_critic.mean(self.slow_critic(state))
+        value_loss = critic_loss(self.critic, value_logits[:, :-1], returns, slow_values, weight)
         rows = {key: batch[key][:, -last:] for key in ("reward", "is_terminal", "is_last")}
         bootstrap = returns[:, 0].reshape(rows["reward"].shape)
         replay_loss = self.replay_value_loss(feature(h, z), rows, bootstrap)
         metrics |= {
-            "loss/policy": policy_loss.detach(),
             "loss/value": value_loss.detach(),
             "loss/replay_value": replay_loss.detach(),
-            "entropy": entropy.detach().mean(),
             "value": values.mean(),
             "return": returns.mean(),
+        }
+        return policy_loss + value_loss, replay_loss, metrics
+
+    @torch.no_grad()
+    def imagine(self, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Dreams of the current policy from every state given, without any gradient.
+
+        h, z     (B, T, H), (B, T, S, K)
+        return   features (N, L, F), actions (N, L, A), predicted rewards and continuations (N, L);
+                 N = B T dreams of L = 1 + imagine_length states, the start among them
+        """
+        hs, zs, actions = self.world_model.rssm.imagine(
+            h.detach().flatten(0, 1), z.detach().flatten(0, 1),
+            lambda state: self.actor.sample(self.actor(state)), self.config.imagine_length,
+        )  # fmt: skip
+        state = feature(hs, zs)
+        return state, actions, *self.world_model.predict(state)
+
+    def policy_loss(
+        self, state: Tensor, actions: Tensor, returns: Tensor, values: Tensor, weight: Tensor
+    ) -> tuple[Tensor, dict]:
+        """The actor's loss: the action taken at state t, judged by the return of state t.
+
+        state, actions            (N, L, F), (N, L, A)
+        returns, values, weight   (N, L)   in the units of the rewards: the advantage alone is
+                                           normalised. Updates the normaliser, once
+        return                    scalar, metrics
+        """
+        self.normalizer.update(returns)
+        advantage = (returns - values) / self.normalizer.scale()
+        policy = self.actor(state)
+        log_prob, entropy = self.actor.log_prob(policy, actions), self.actor.entropy(policy)
+        loss = actor_loss(log_prob, entropy, advantage, weight, self.config.entropy_scale)
+        return loss, {
+            "loss/policy": loss.detach(),
+            "entropy": entropy.detach().mean(),
             "return_scale": self.normalizer.scale(),
             "advantage_size": advantage.abs().mean(),
         }
-        return policy_loss + value_loss, replay_loss
 
     def replay_value_loss(self, state: Tensor, rows: dict, bootstrap: Tensor) -> Tensor:
         """The critic's loss on replayed states, with gradient into the world model.

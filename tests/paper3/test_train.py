@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from solutions.paper3_dreamerv3 import train
+from solutions.paper3_dreamerv3 import rssm, train
 from solutions.paper3_dreamerv3.train import SIZES, Agent, Config
 from tests import oracle
 
@@ -164,8 +164,8 @@ def test_the_number_of_parameters_is_near_the_name_of_the_size(size):
 def test_the_world_model_loss_is_the_sum_of_its_scaled_parts(monkeypatch):
     agent = make_agent(scale_dyn=0.7, scale_rep=0.2, scale_image=1.5, scale_vector=3.0)
     twos = lambda *_: (torch.full((B, T), 2.0), torch.full((B, T), 5.0))  # noqa: E731
-    monkeypatch.setattr(train, "kl_loss", twos)
-    raw = spy(monkeypatch, train, "reconstruction_loss")
+    monkeypatch.setattr(rssm, "kl_loss", twos)
+    raw = spy(monkeypatch, rssm, "reconstruction_loss")
     loss, _, metrics = agent.world_model.loss(agent.prepare(make_batch(agent)))
     assert metrics["loss/dyn"].item() == pytest.approx(1.4)
     assert metrics["loss/rep"].item() == pytest.approx(1.0)
@@ -184,7 +184,7 @@ def test_the_default_scales_weigh_a_kl_of_two_as_two_point_two(monkeypatch):
     losses = []
     for kl in (0.0, 2.0):
         both = torch.full((B, T), kl)
-        monkeypatch.setattr(train, "kl_loss", lambda *_, x=both: (x, x))
+        monkeypatch.setattr(rssm, "kl_loss", lambda *_, x=both: (x, x))
         torch.manual_seed(0)
         losses.append(agent.world_model.loss(batch)[0].item())
     assert losses[1] - losses[0] == pytest.approx(2.2, abs=1e-4)
@@ -193,21 +193,21 @@ def test_the_default_scales_weigh_a_kl_of_two_as_two_point_two(monkeypatch):
 def test_the_kl_compares_posterior_and_prior_of_the_same_row(monkeypatch, draws):
     draws()
     agent = make_agent(free_nats=0.5, unimix=0.03)
-    calls = spy(monkeypatch, train, "kl_loss")
+    calls = spy(monkeypatch, rssm, "kl_loss")
     batch = agent.prepare(make_batch(agent))
     _, (h, z), _ = agent.world_model.loss(batch)
     [(posterior, prior, free_nats, ratio)] = calls
     assert (free_nats, ratio) == (0.5, 0.03)
-    rssm = agent.world_model.rssm
-    torch.testing.assert_close(prior, rssm.prior(h))
-    embed = rssm.post_embed(agent.world_model.encoder(batch))
-    torch.testing.assert_close(posterior, rssm.posterior(h, embed))
-    torch.testing.assert_close(z, rssm.sample(posterior))
+    model = agent.world_model.rssm
+    torch.testing.assert_close(prior, model.prior(h))
+    embed = model.post_embed(agent.world_model.encoder(batch))
+    torch.testing.assert_close(posterior, model.posterior(h, embed))
+    torch.testing.assert_close(z, model.sample(posterior))
 
 
 def test_the_reported_kl_is_that_of_the_mixed_latents_without_free_nats(monkeypatch):
     agent = make_agent(free_nats=50.0, unimix=0.2)
-    calls = spy(monkeypatch, train, "kl_loss")
+    calls = spy(monkeypatch, rssm, "kl_loss")
     _, _, metrics = agent.world_model.loss(agent.prepare(make_batch(agent)))
     posterior, prior = (x.reshape(-1, 5).tolist() for x in calls[0][:2])
     pairs = [
@@ -232,7 +232,7 @@ def test_rewards_belong_to_the_state_of_their_own_row(monkeypatch):
 
 def test_the_continue_target_is_the_death_and_not_the_end_of_the_sequence(monkeypatch):
     agent = make_agent(discount_horizon=333)
-    calls = spy(monkeypatch, train, "continue_loss")
+    calls = spy(monkeypatch, rssm, "continue_loss")
     batch = make_batch(agent)
     batch["is_last"][:, -1] = True
     batch["is_terminal"][0, -1] = True
@@ -291,11 +291,11 @@ def world_part(monkeypatch, agent, keep, **batch_options):
     """The world-model loss with all of its parts but one replaced by zeros."""
     zero = torch.zeros(B, batch_options.get("length", T))
     if keep not in ("dyn", "rep"):
-        monkeypatch.setattr(train, "kl_loss", lambda *_: (zero, zero))
+        monkeypatch.setattr(rssm, "kl_loss", lambda *_: (zero, zero))
     if keep != "decoder":
-        monkeypatch.setattr(train, "reconstruction_loss", lambda *_: zero)
+        monkeypatch.setattr(rssm, "reconstruction_loss", lambda *_: zero)
     if keep != "continue":
-        monkeypatch.setattr(train, "continue_loss", lambda *_: zero)
+        monkeypatch.setattr(rssm, "continue_loss", lambda *_: zero)
     if keep != "reward":
         monkeypatch.setattr(agent.world_model.reward, "loss", lambda *_: zero)
     return agent.world_model.loss(agent.prepare(make_batch(agent, **batch_options)))[0]
@@ -342,8 +342,7 @@ def behavior(agent, batch=None, last=0):
     """Posterior states with gradient, then both losses of actor and critic on them."""
     batch = agent.prepare(batch or make_batch(agent))
     _, (h, z), _ = agent.world_model.loss(batch)
-    metrics = {}
-    return *agent.behavior_loss(batch, h, z, metrics), metrics
+    return agent.behavior_loss(batch, h, z)
 
 
 @pytest.mark.parametrize("action_space", [DISCRETE, CONTINUOUS])
@@ -392,7 +391,7 @@ def test_dreams_start_at_every_posterior_state_without_gradient(monkeypatch):
     calls = spy(monkeypatch, agent.world_model.rssm, "imagine")
     batch = agent.prepare(make_batch(agent))
     _, (h, z), _ = agent.world_model.loss(batch)
-    agent.behavior_loss(batch, h, z, {})
+    agent.behavior_loss(batch, h, z)
     [(start_h, start_z, _, horizon)] = calls
     assert horizon == 3
     assert torch.equal(start_h, h.reshape(B * T, -1))
@@ -408,7 +407,7 @@ def test_dreams_may_start_at_the_last_states_of_each_sequence_only(monkeypatch):
     batch["is_terminal"][1, 2] = batch["is_last"][1, 2] = True
     batch = agent.prepare(batch)
     _, (h, z), _ = agent.world_model.loss(batch)
-    agent.behavior_loss(batch, h, z, {})
+    agent.behavior_loss(batch, h, z)
     assert torch.equal(dreams[0][0], h[:, 1:].reshape(B * 3, -1))
     rewards, _, continues, is_last, _ = returns[1]
     assert torch.equal(rewards, batch["reward"][:, 1:])
@@ -427,8 +426,7 @@ def dream_of(monkeypatch, agent, batch):
     monkeypatch.setattr(agent.world_model.rssm, "imagine", record)
     prepared = agent.prepare(batch)
     _, (h, z), _ = agent.world_model.loss(prepared)
-    metrics = {}
-    agent.behavior_loss(prepared, h, z, metrics)
+    metrics = agent.behavior_loss(prepared, h, z)[2]
     hs, zs, actions = dreams[0]
     return torch.cat([hs, zs.flatten(2)], -1), actions, torch.cat([h, z.flatten(2)], -1), metrics
 
