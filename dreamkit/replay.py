@@ -21,6 +21,15 @@ GIB = 2**30
 LATENTS_SAVED = GIB // 4  # above this, latents are not part of a checkpoint
 
 
+def amount(size: float) -> str:
+    """Bytes as a person reads them: 1.5 MiB."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
 class Chunk:
     """Up to CHUNK consecutive rows of one environment, and their latents."""
 
@@ -115,11 +124,11 @@ class Replay:
 
     def describe(self) -> str:
         """One line about size and memory."""
-        rows, latents = (self.expected * t.itemsize / GIB for t in (self.row, self.latent))
+        rows, latents = (amount(self.expected * t.itemsize) for t in (self.row, self.latent))
         place = f"mapped from {self.folder}" if self.mapped else "in memory"
         return (
-            f"replay: up to {self.expected:,} rows of {self.row.itemsize:,} bytes = {rows:.2f} GiB "
-            f"{place}, latents {latents:.2f} GiB in memory"
+            f"replay: up to {self.expected:,} rows of {self.row.itemsize:,} bytes = {rows} "
+            f"{place}, latents {latents} in memory"
         )
 
     def add(self, stream: int, row: dict, latents: dict | None = None) -> None:

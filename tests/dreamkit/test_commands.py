@@ -122,7 +122,7 @@ def test_the_manifest_names_versions_and_machine(trained):
 
 def test_the_command_prints_size_memory_evaluations_and_the_report(trained):
     out = (trained.parent / "stdout").read_text(encoding="utf-8")
-    assert "parameters" in out and "GiB" in out
+    assert "parameters" in out and "rows of" in out
     evaluated = rows(trained, "eval")[0]
     assert f"evaluation {evaluated['return']:8.1f} ± {evaluated['std']:.1f}" in out
     assert out.splitlines()[-1] == "report: run/report.html"

@@ -167,7 +167,7 @@ def test_a_batch_is_a_copy():
 
 def test_the_description_names_rows_and_memory():
     replay = Replay({"image": ((3, 64, 64), "uint8")}, {}, 1, expected=2**20, capacity=2**21)
-    assert "1,048,576 rows" in replay.describe() and "12.00 GiB" in replay.describe()
+    assert "1,048,576 rows" in replay.describe() and "12.0 GiB" in replay.describe()
 
 
 # --- capacity -------------------------------------------------------------------------------------
