@@ -1,0 +1,291 @@
+"""Decides: fills holes, runs checks in a worker, explains failures, names known mistakes.
+
+Exercise X is graded as the reference with the learner's body of X; where that fails and X builds on
+others, once more with the learner's bodies of all of these. Sibling modules are the reference's, so
+one mistake never hides another. Without solutions/ the learner's own files are graded as they are.
+"""
+
+import importlib.util
+import json
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from course import holes, templates
+from course.checks import same
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT = 10.0  # seconds of one check
+START = 60.0  # seconds of a worker's start, which imports torch
+
+
+@dataclass
+class Outcome:
+    """What grading one exercise came to."""
+
+    exercise: str
+    function: str
+    status: str  # pass, fail, todo, blocked
+    check: dict = field(default_factory=dict)  # the first failing check's answer
+    diagnosis: str = ""
+    place: str = ""  # file and line in the learner's folder
+    note: str = ""
+
+
+class Worker:
+    """The process that runs student code; it is replaced when it hangs or dies."""
+
+    def __init__(self, limit: float = LIMIT):
+        self.limit = limit
+        self.process = None
+
+    def _start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "course.worker"], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.lines: queue.Queue = queue.Queue()
+        process, lines = self.process, self.lines
+
+        def read():
+            for line in process.stdout:
+                lines.put(line)
+            lines.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        try:
+            self.lines.get(timeout=START)  # ready
+        except queue.Empty:
+            self.close()
+            raise OSError(f"the grading process did not start within {START:g} s") from None
+
+    def close(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def run(self, job: dict) -> list[dict]:
+        """The answers of all checks of a job; a hang or a crash is an answer too."""
+        answers: list[dict] = []
+        if self.process is None:
+            self._start()
+        try:
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        started = None
+        while True:
+            try:
+                line = self.lines.get(timeout=self.limit)
+            except queue.Empty:
+                line, ended = None, f"stopped after {self.limit:g} s: is there an endless loop?"
+            else:
+                ended = "ended the Python process (os._exit, a crash, or no memory left)"
+            if line is None:
+                self.close()
+                answer = {"check": started or "", "claim": "", "given": "", "observed": []}
+                answers.append(answer | {"outcome": "fail", "error": ended, "at": None})
+                answers[-1]["observed"] = [["raised", ended.split()[0]]]
+                return answers
+            answer = json.loads(line)
+            if "done" in answer:
+                return answers
+            if "started" in answer:
+                started = answer["started"]
+            else:
+                answers.append(answer)
+
+
+class Paper:
+    """One paper's sources: the reference, the learner's, the checks and the known mistakes.
+
+    folder   name of the paper's folder, such as paper1_dreamerv1
+    code     folder that holds the learner's paper folders
+    root     of the project
+    """
+
+    def __init__(self, folder: str, code: Path, root: Path = ROOT):
+        self.folder, self.root = folder, root
+        reference, mine = root / "solutions" / folder, code / folder
+        self.reference = {path.stem: path.read_text("utf-8") for path in reference.glob("*.py")}
+        self.paths = {path.stem: path for path in sorted(mine.glob("*.py"))}
+        self.mine = {stem: path.read_text("utf-8") for stem, path in self.paths.items()}
+        self.lent = bool(self.reference)  # whether there is a reference to grade within
+        shown = self.reference or self.mine
+        self.holes = {
+            id: (stem, hole)
+            for stem, text in shown.items()
+            for id, hole in holes.holes(text).items()
+        }
+        self.checks = root / "tests" / folder.split("_")[0]
+        self.mistakes = load_mistakes(root, folder)
+
+    def ids(self) -> list[str]:
+        return sorted(self.holes, key=holes.order)
+
+    def outside(self) -> list[tuple[str, str]]:
+        """(file, line) of every line that a learner wrote outside the holes."""
+        found = []
+        for stem, mine in self.mine.items():
+            if stem in self.reference and "EXERCISE" in mine:
+                new = templates.template(self.reference[stem])
+                lines = templates.changed_outside(new, mine)
+                found += [(f"{self.folder}/{stem}.py", line) for line in lines]
+        return found
+
+    def needs(self, id: str) -> set[str]:
+        """All exercises that this one builds on, directly or not."""
+        found, open_ = set(), [id]
+        while open_:
+            for need in self.holes[open_.pop()][1].needs:
+                if need in self.holes and need not in found:
+                    found.add(need)
+                    open_.append(need)
+        return found
+
+    def body(self, id: str) -> str | None:
+        """The learner's body of an exercise; None where it is missing."""
+        return holes.bodies(self.mine.get(self.holes[id][0], "")).get(id)
+
+    def modules(self, bodies: dict[str, str]) -> dict[str, dict]:
+        """Sources for a worker: the reference (or the learner's files) with these bodies."""
+        sources = self.reference if self.lent else self.mine
+        prefix = "solutions." if self.lent else ""
+        return {
+            f"{prefix}{self.folder}.{stem}": {
+                "text": holes.fill(text, bodies),
+                "path": f"{self.folder}/{stem}.py",
+            }
+            for stem, text in sources.items()
+        }
+
+    def job(self, id: str, bodies: dict[str, str]) -> dict:
+        stem = self.holes[id][0]
+        return {
+            "modules": self.modules(bodies),
+            "checks": str(self.checks / f"test_{stem}.py"),
+            "exercise": id,
+        }
+
+    def place(self, id: str, at: list | None, bodies: dict[str, str]) -> str:
+        """file:line of the learner for a line of a filled source, or the hole's first line."""
+        stem, _ = self.holes[id]
+        start = line_of(self.mine.get(stem, ""), id)
+        if at:
+            filled = self.modules(bodies)[at[0]]["text"]
+            inside = at[1] - line_of(filled, id)
+            if at[0].endswith(f".{stem}") and 0 <= inside < bodies[id].count("\n"):
+                start += inside
+        return f"{self.folder}/{stem}.py:{start}"
+
+
+def line_of(text: str, id: str) -> int:
+    """Number of the first line of a hole's body, from 1."""
+    match = next((m for m in holes.HOLE.finditer(text) if m["id"] == id), None)
+    return text.count("\n", 0, match.start("body")) + 1 if match else 1
+
+
+def load_mistakes(root: Path, folder: str) -> dict[str, list[tuple[str, str, str]]]:
+    """{exercise: [(old, new, sentence)]} of course/mistakes/paperN.py."""
+    path = root / "course" / "mistakes" / f"{folder.split('_')[0]}.py"
+    if not path.exists():
+        return {}
+    spec = importlib.util.spec_from_file_location(f"mistakes_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.MISTAKES
+
+
+def edited(body: str, old: str, new: str) -> str:
+    """A body with one edit. Errors: ValueError unless `old` occurs exactly once."""
+    if body.count(old) != 1:
+        raise ValueError(f"the edit does not apply: {old!r} occurs {body.count(old)} times")
+    return body.replace(old, new)
+
+
+def vector(answers: list[dict]) -> list:
+    """All that a program was seen to do: the observations of every check."""
+    return [answer["observed"] for answer in answers]
+
+
+class Grader:
+    """Grades exercises of one paper with one worker. Use it as a context."""
+
+    def __init__(self, paper: Paper, limit: float = LIMIT):
+        self.paper, self.worker = paper, Worker(limit)
+        self.edits: dict[str, list] = {}  # {exercise: [(vector, sentence)]}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.worker.close()
+
+    def grade(self, ids: list[str] | None = None) -> Iterator[Outcome]:
+        for id in ids or self.paper.ids():
+            yield self.one(id)
+
+    def one(self, id: str) -> Outcome:
+        """Decide one exercise."""
+        paper = self.paper
+        _, hole = paper.holes[id]
+        body = paper.body(id)
+        outcome = Outcome(id, hole.function, "todo", place=paper.place(id, None, {}))
+        if body is None:
+            outcome.note = "the markers of this exercise are gone: course reset brings them back"
+            return outcome
+        if holes.is_todo(body):
+            return outcome
+        bodies = {id: body}
+        answers = self.worker.run(paper.job(id, bodies))
+        if passes(answers):
+            outcome.status = "pass"
+            return outcome
+        own = {need: paper.body(need) for need in paper.needs(id)}
+        if own and not any(x is None or holes.is_todo(x) for x in own.values()):
+            again = self.worker.run(paper.job(id, bodies | own))
+            if passes(again):
+                outcome.status, outcome.note = (
+                    "pass",
+                    "together with your " + ", ".join(sorted(own)),
+                )
+                return outcome
+        failed = next((a for a in answers if a["outcome"] != "pass"), {})
+        blocked = failed.get("todo")
+        if blocked and blocked != id:
+            outcome.status, outcome.note = "blocked", f"blocked by {blocked}"
+            return outcome
+        outcome.status, outcome.check = "fail", failed
+        outcome.place = paper.place(id, failed.get("at"), bodies)
+        outcome.diagnosis = self.diagnose(id, vector(answers))
+        return outcome
+
+    def diagnose(self, id: str, seen: list) -> str:
+        """The sentence of the known mistake that behaves exactly like this; empty if none does."""
+        for observed, sentence in self.known(id):
+            if same(observed, seen, 1e-6):
+                return sentence
+        return ""
+
+    def known(self, id: str) -> list:
+        """(vector of observations, sentence) of every known mistake of an exercise."""
+        if id not in self.edits and self.paper.lent:
+            reference = self.paper.holes[id][1].body
+            self.edits[id] = [
+                (
+                    vector(self.worker.run(self.paper.job(id, {id: edited(reference, old, new)}))),
+                    why,
+                )
+                for old, new, why in self.paper.mistakes.get(id, [])
+            ]
+        return self.edits.get(id, [])
+
+
+def passes(answers: list[dict]) -> bool:
+    return bool(answers) and all(answer["outcome"] == "pass" for answer in answers)

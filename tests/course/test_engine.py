@@ -1,0 +1,259 @@
+"""The engine on a toy paper of three exercises: templates, grading, diagnosis, reports."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from course import cli, holes, report, templates
+from course.grade import Grader, Paper, edited, vector
+
+TOY = Path(__file__).with_name("toy")
+PAPER = "paper1_toy"
+PARTS = f"{PAPER}/parts.py"
+ANSWERS = {
+    "1.1": "    return x + x\n",
+    "1.2": "        self.count = self.count + 1\n        return torch.normal(x, 1.0)\n",
+    "1.3": "    y = double(x)\n    return Noise().add(double(y))\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A fresh copy of the toy course, with templates."""
+    root = tmp_path / "toy"
+    shutil.copytree(TOY, root, ignore=shutil.ignore_patterns("__pycache__"))
+    templates.write(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def grade():
+    """Grade a folder with one worker for the whole module: starting one takes seconds."""
+    keeper = []
+
+    def grade(root, *ids, limit=10.0):
+        paper = Paper(PAPER, root, root)
+        if not keeper:
+            keeper.append(Grader(paper, limit))
+        grader = keeper[0]
+        grader.paper, grader.edits, grader.worker.limit = paper, {}, limit
+        return list(grader.grade(list(ids) or None))
+
+    yield grade
+    for grader in keeper:
+        grader.worker.close()
+
+
+def answer(root, **bodies):
+    """Write bodies into the learner's files: e1_1="..."."""
+    for key, body in bodies.items():
+        id = key[1:].replace("_", ".")
+        for path in (root / PAPER).glob("*.py"):
+            text = path.read_text("utf-8")
+            if id in holes.bodies(text):
+                path.write_text(holes.fill(text, {id: body}), "utf-8")
+
+
+def answer_all(root):
+    answer(root, **{f"e{id.replace('.', '_')}": body for id, body in ANSWERS.items()})
+
+
+# --- templates ------------------------------------------------------------------------------------
+
+
+def test_a_template_is_the_solution_with_empty_holes_and_its_own_imports(toy):
+    text = (toy / PAPER / "whole.py").read_text("utf-8")
+    assert "from paper1_toy.parts import Noise, double" in text
+    assert "solutions" not in text and "Noise().add" not in text
+    assert templates.stale(toy, strict=True) == []
+
+
+def test_writing_templates_again_keeps_answers_and_force_keeps_a_copy(toy):
+    answer(toy, e1_1=ANSWERS["1.1"])
+    assert templates.write(toy) == [] and "x + x" in (toy / PARTS).read_text("utf-8")
+    assert templates.stale(toy) == [] and templates.stale(toy, strict=True) == [PARTS]
+    assert templates.write(toy, force=True) == [toy / PARTS]
+    assert "x + x" not in (toy / PARTS).read_text("utf-8")
+    assert "x + x" in (toy / f"{PARTS}.orig").read_text("utf-8")
+
+
+def test_an_edit_outside_the_holes_makes_a_template_stale(toy):
+    path = toy / PARTS
+    path.write_text(path.read_text("utf-8").replace("self.count = 0", "self.count = 1"), "utf-8")
+    assert templates.stale(toy) == [PARTS]
+
+
+def test_an_answer_that_shows_elsewhere_is_refused(toy):
+    (toy / PAPER / "README.md").write_text("Use `return Noise().add(double(double(x)))`.", "utf-8")
+    with pytest.raises(templates.LeakError, match="README.md shows the answer of 1.3"):
+        templates.write(toy)
+
+
+# --- grading --------------------------------------------------------------------------------------
+
+
+def test_fresh_templates_are_all_to_do(toy, grade):
+    assert [outcome.status for outcome in grade(toy)] == ["todo"] * 3
+
+
+def test_answers_written_differently_pass(toy, grade):
+    answer_all(toy)
+    assert [(o.exercise, o.status) for o in grade(toy)] == [(id, "pass") for id in ANSWERS]
+
+
+def test_each_exercise_passes_alone_with_the_rest_lent(toy, grade):
+    answer(toy, e1_3=ANSWERS["1.3"])
+    assert [outcome.status for outcome in grade(toy)] == ["todo", "todo", "pass"]
+
+
+def test_a_mistake_in_one_exercise_does_not_hide_another(toy, grade):
+    answer_all(toy)
+    answer(toy, e1_1="    return x\n")
+    assert [outcome.status for outcome in grade(toy)] == ["fail", "pass", "pass"]
+
+
+def test_bodies_that_only_work_together_pass_at_the_second_chance(toy, grade):
+    answer_all(toy)
+    answer(
+        toy,
+        e1_2="        self.count += 1\n        self.half = x / 2\n        return x + 0 * x\n",
+        e1_3="    noise = Noise()\n    noise.add(x)\n    return 8 * noise.half\n",
+    )
+    outcome = grade(toy, "1.3")[0]
+    assert outcome.status == "pass" and outcome.note == "together with your 1.1, 1.2"
+
+
+def test_every_known_mistake_is_caught_and_named_and_no_other(toy, grade):
+    paper = Paper(PAPER, toy, toy)
+    for id, mistakes in paper.mistakes.items():
+        assert len(mistakes) >= 3
+        for old, new, sentence in mistakes:
+            body = edited(paper.holes[id][1].body, old, new)
+            answer(toy, **{f"e{id.replace('.', '_')}": body})
+            outcome = grade(toy, id)[0]
+            assert (outcome.status, outcome.diagnosis) == ("fail", sentence)
+
+
+def test_a_mistake_is_named_in_whatever_style_it_is_written(toy, grade):
+    answer(toy, e1_1="    y = x ** 2\n    return y\n")
+    assert grade(toy, "1.1")[0].diagnosis == "that is the square: twice x is 2 x"
+
+
+def test_an_unknown_mistake_gets_no_name(toy, grade):
+    answer(toy, e1_1="    return x + 1\n")
+    outcome = grade(toy, "1.1")[0]
+    assert (outcome.status, outcome.diagnosis) == ("fail", "")
+
+
+def test_an_edit_that_no_longer_applies_is_an_error():
+    with pytest.raises(ValueError, match="does not apply"):
+        edited("return 2 * x\n", "3 * x", "x")
+
+
+def test_lines_outside_the_holes_are_listed(toy):
+    path = toy / PARTS
+    path.write_text("import math\n" + path.read_text("utf-8"), "utf-8")
+    answer(toy, e1_1=ANSWERS["1.1"])
+    assert Paper(PAPER, toy, toy).outside() == [(PARTS, "import math")]
+
+
+# --- code that breaks -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ("    while True:\n        pass\n", "endless loop"),
+        ("    import os\n    os._exit(0)\n", "ended the Python process"),
+        ("    raise SystemExit(0)\n", "SystemExit"),
+        ("    return 2 * (x\n", "SyntaxError"),
+        ("    import no_such_library\n", "no_such_library"),
+        ("    return x.foo\n", "no attribute 'foo'"),
+        ("    raise NotImplementedError\n", "NotImplementedError"),
+    ],
+)
+def test_code_that_breaks_is_one_line_and_the_rest_is_still_graded(toy, grade, body, words):
+    answer_all(toy)
+    answer(toy, e1_1=body)
+    broken, *others = grade(toy, limit=4.0)
+    assert broken.status == "fail" and words in broken.check["error"]
+    assert "\n" not in broken.check["error"]
+    assert [outcome.status for outcome in others] == ["pass", "pass"]
+
+
+def test_what_student_code_prints_does_not_disturb_the_grading(toy, grade):
+    answer(toy, e1_1="    print('{\"done\": true}', flush=True)\n    return x + x\n")
+    assert grade(toy, "1.1")[0].status == "pass"
+
+
+def test_an_error_is_placed_at_the_line_of_the_learner(toy, grade):
+    path = toy / PARTS
+    path.write_text(
+        path.read_text("utf-8").replace("import torch\n", "import torch\n\n\n"), "utf-8"
+    )
+    answer(toy, e1_1="    a = 1\n    return a.foo\n")
+    number = 1 + path.read_text("utf-8").splitlines().index("    return a.foo")
+    assert grade(toy, "1.1")[0].place == f"{PARTS}:{number}"
+
+
+def test_wrong_numbers_types_and_shapes_fail(toy, grade):
+    for body in ("float('nan') * x", "(2 * x)[None]", "'2 x'", "(2 * x).tolist()[:1]"):
+        answer(toy, e1_1=f"    return {body}\n")
+        assert grade(toy, "1.1")[0].status == "fail", body
+
+
+# --- without the solutions ------------------------------------------------------------------------
+
+
+def test_without_solutions_a_complete_submission_passes(toy, grade):
+    answer_all(toy)
+    shutil.rmtree(toy / "solutions")
+    assert [outcome.status for outcome in grade(toy)] == ["pass"] * 3
+
+
+def test_without_solutions_what_builds_on_a_missing_answer_is_blocked(toy, grade):
+    answer(toy, e1_3=ANSWERS["1.3"])
+    shutil.rmtree(toy / "solutions")
+    outcomes = {o.exercise: o for o in grade(toy)}
+    assert outcomes["1.3"].status == "blocked" and outcomes["1.3"].note == "blocked by 1.1"
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+def test_a_failure_reads_claim_given_expected_got_diagnosis_next(toy, grade):
+    answer(toy, e1_1="    return x * x\n")
+    text = report.lines(grade(toy, "1.1")[0])
+    assert text.splitlines() == [
+        "✗ 1.1   double                       doubles irregular numbers"
+        "       paper1_toy/parts.py:9",
+        "     the output is twice the input",
+        "     given     x = [1.5, -2]",
+        "     expected  2 x = [3  -4]",
+        "     got       2 x = [2.25  4]  (2,)",
+        "     diagnosis that is the square: twice x is 2 x",
+        "     next      course hint 1.1",
+    ]
+    assert max(map(len, text.splitlines())) <= 90
+
+
+def test_gradescope_counts_one_point_an_exercise(toy, grade):
+    answer(toy, e1_1=ANSWERS["1.1"], e1_3=ANSWERS["1.3"])
+    result = report.gradescope(grade(toy))
+    assert result["score"] == 2.0 and len(result["tests"]) == 3
+    assert {test["max_score"] for test in result["tests"]} == {1.0}
+
+
+def test_words_select_exercises_papers_and_files(toy):
+    paper = Paper(PAPER, toy, toy)
+    assert cli.selected(paper, []) == ["1.1", "1.2", "1.3"]
+    assert cli.selected(paper, ["1.2"]) == ["1.2"]
+    assert cli.selected(paper, ["1"]) == ["1.1", "1.2", "1.3"]
+    assert cli.selected(paper, ["whole.py"]) == ["1.3"]
+    assert cli.selected(paper, ["2"]) == []
+
+
+def test_the_vector_of_observations_is_what_all_checks_saw():
+    answers = [{"observed": [["a", 1]]}, {"observed": [["raised", "KeyError"]]}]
+    assert vector(answers) == [[["a", 1]], [["raised", "KeyError"]]]
