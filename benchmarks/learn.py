@@ -25,15 +25,14 @@ from dreamkit.loggers import read_jsonl
 TRAIN = [sys.executable, "-c", "from dreamkit.cli import train; train()"]
 
 
-def train_seed(folder: Path, overrides: list[str]) -> dict:
-    """Train (or find) one run and summarise it."""
+def train_seed(folder: Path, overrides: list[str]) -> None:
+    """Train one run, in a process of its own; a run that is done stays as it is."""
     if not (folder / "report.html").exists():
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "log.txt", "w") as log:
             code = subprocess.run([*TRAIN, *overrides, f"run={folder}"], stdout=log, stderr=log)
         if code.returncode:
             raise UserError(f"{folder} ended with code {code.returncode}: see {folder}/log.txt")
-    return {"evals": read_jsonl(folder / "metrics.jsonl", "eval"), "fresh": play_again(folder)}
 
 
 def play_again(folder: Path, episodes: int = 100) -> float:
@@ -52,18 +51,16 @@ def play_again(folder: Path, episodes: int = 100) -> float:
     return float(np.mean(evaluate(agent, lambda: make(**task), episodes, seed=77)["scores"]))
 
 
-def summarise(result: dict, goal: float) -> dict:
+def summarise(evals: list[dict], fresh: float, goal: float) -> dict:
     """When a run first reached the goal, and what its best agent does afterwards."""
-    solved = next((row for row in result["evals"] if row["return"] >= goal), None)
+    solved = next((row for row in evals if row["return"] >= goal), None)
     return {
         "solved": solved is not None,
         "steps": solved["step"] if solved else None,
         "seconds": solved["seconds"] if solved else None,
-        "best": max(row["return"] for row in result["evals"]),
-        "fresh_100_episodes": round(result["fresh"], 1),
-        "curve": [
-            [row["step"], row["seconds"], round(row["return"], 1)] for row in result["evals"]
-        ],
+        "best": max(row["return"] for row in evals),
+        "fresh_100_episodes": round(fresh, 1),
+        "curve": [[row["step"], row["seconds"], round(row["return"], 1)] for row in evals],
     }
 
 
@@ -114,8 +111,10 @@ def measure(arguments: list[str]) -> int:
         for seed in range(int(options["seeds"]))
     ]
     with ThreadPoolExecutor(int(options["parallel"])) as pool:
-        results = list(pool.map(lambda job: train_seed(*job), jobs))
-    seeds = [summarise(result, goal) for result in results]
+        list(pool.map(lambda job: train_seed(*job), jobs))
+    evals = [read_jsonl(folder / "metrics.jsonl", "eval") for folder, _ in jobs]
+    fresh = [play_again(folder) for folder, _ in jobs]
+    seeds = [summarise(*both, goal) for both in zip(evals, fresh, strict=True)]
     out.mkdir(parents=True, exist_ok=True)
     line = "python -m benchmarks.learn " + " ".join(arguments)
     content = {"command": line, "goal": goal, "seeds": seeds}
