@@ -13,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/dreamer-train run=runs/demo until=475
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest
 
 check: .venv/installed
 	$(BIN)/ruff check .
