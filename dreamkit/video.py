@@ -121,7 +121,7 @@ def plot_signals(path: Path, signals: dict, context: int) -> Path:
             axis.plot(line[view], style, label=view, linewidth=1.2)
         axis.axvline(context - 0.5, color="0.7", linewidth=1)
         axis.set_ylabel(name)
-    axes[0, 0].legend(loc="upper left", fontsize=8, ncols=3)
+    axes[0, 0].legend(loc="lower right", fontsize=8, ncols=3)
     axes[-1, 0].set_xlabel(f"step (the imagination sees the first {context})")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
