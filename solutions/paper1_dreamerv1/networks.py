@@ -47,7 +47,7 @@ class ConvEncoder(nn.Module):
                      and a bias each
         """
         super().__init__()
-        # EXERCISE 1.2: four convolutions, kernel 4, stride 2, no padding; channels double (needs 1.3)
+        # EXERCISE 1.2: four convolutions of kernel 4 and stride 2; channels double (needs 1.3)
         self.conv1 = nn.Conv2d(channels, depth, 4, stride=2)
         self.conv2 = nn.Conv2d(depth, 2 * depth, 4, stride=2)
         self.conv3 = nn.Conv2d(2 * depth, 4 * depth, 4, stride=2)
@@ -93,9 +93,8 @@ class ConvDecoder(nn.Module):
         # END 1.4
 
     def forward(self, feature: Tensor) -> Tensor:
-        x = self.fc(feature.reshape(-1, feature.shape[-1]))[
-            ..., None, None
-        ]  # (B·T, 32 depth, 1, 1)
+        x = self.fc(feature.reshape(-1, feature.shape[-1]))
+        x = x[..., None, None]  # (B·T, 32 depth, 1, 1)
         for deconv in (self.deconv1, self.deconv2, self.deconv3):
             x = F.relu(deconv(x))
         x = self.deconv4(x)
@@ -167,11 +166,6 @@ class DenseDecoder(nn.Module):
     """
 
     def __init__(self, inputs: int, layers: int, units: int, outputs: int = 1):
-        """Build `hidden`, an nn.ModuleList of `layers` nn.Linear, and the nn.Linear `output`.
-
-        parameters   hidden.0.weight (units, inputs), hidden.1.weight (units, units), ...,
-                     output.weight (outputs, units), and a bias each
-        """
         super().__init__()
         sizes = [inputs] + [units] * layers
         pairs = zip(sizes, sizes[1:], strict=False)
@@ -179,7 +173,7 @@ class DenseDecoder(nn.Module):
         self.output = nn.Linear(sizes[-1], outputs)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Errors: none; the output has no activation.
+        """Apply the layers of `self.hidden`, a list, then `self.output`.
 
         feature   (..., inputs)
         return    (..., outputs)
@@ -241,7 +235,7 @@ def continue_loss(logits: Tensor, is_terminal: Tensor, gamma: float) -> Tensor:
 
     Official dreamer.py, `train`: `pcont_target = self._c.discount * data['discount']`.
     """
-    # EXERCISE 1.8: the soft target, and the binary cross-entropy of logits (not of probabilities)
+    # EXERCISE 1.7: the soft target, and the binary cross-entropy of logits, not of probabilities
     target = gamma * (1 - is_terminal)
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # END 1.7
@@ -326,7 +320,7 @@ def split_keys(obs_space: dict) -> tuple[list[str], list[str]]:
 
 
 def image_shape(obs_space: dict, images: list[str]) -> tuple[int, int]:
-    """Channels of all images together, and their size. Errors: ValueError, unequal or not square."""
+    """Channels of all images, and their size. Errors: ValueError, unequal or not square."""
     sizes = {size for key in images for size in obs_space[key].shape[1:]}
     if len(sizes) > 1:
         raise ValueError("all images of an observation need the same height and width")

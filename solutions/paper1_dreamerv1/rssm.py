@@ -227,7 +227,7 @@ def kl_loss(
     One loss trains both sides: the prior learns to predict, the posterior to be predictable.
     Paper: Section 4 and Appendix A; official dreamer.py, `train`: first the mean, then the maximum.
     """
-    # EXERCISE 1.13: KL(posterior ‖ prior), averaged over batch and time, then the maximum
+    # EXERCISE 1.13: KL(posterior ‖ prior), averaged, then the maximum
     kl = kl_divergence(post_mean, post_std, prior_mean, prior_std).mean()
     return kl.clamp(min=free_nats), kl.detach()
     # END 1.13

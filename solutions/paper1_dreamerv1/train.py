@@ -177,9 +177,8 @@ class WorldModel(nn.Module):
         losses["reconstruction"] = (
             c.reconstruction_scale * self.reconstruction_loss(feature, batch).mean()
         )
-        losses["reward"] = normal_loss(
-            self.reward(feature), c.reward_scale * batch["reward"]
-        ).mean()
+        reward = c.reward_scale * batch["reward"]
+        losses["reward"] = normal_loss(self.reward(feature), reward).mean()
         if self.continues is not None:
             logits = self.continues(feature)
             ends = continue_loss(logits, batch["is_terminal"], c.gamma)
@@ -323,7 +322,7 @@ class DreamerV1:
         *detached* features. Official dreamer.py, `train`.
         """
         c = self.config
-        # EXERCISE 1.26: dream, predict, returns, weights, both losses (needs 1.12 1.19 1.20 1.21 1.22)
+        # EXERCISE 1.26: dream, returns, weights, losses (needs 1.12 1.19 1.20 1.21 1.22)
         dream = self.world_model.rssm.rollout_imagination(
             start, lambda feature: self.actor(feature).rsample(), c.imagine_length
         )
