@@ -161,6 +161,7 @@ class WorldModel(nn.Module):
             reward           normal_loss of `self.reward` at the state of the reward's own row,
                              against reward_scale × reward
             continue         if there is `self.continues`: continue_scale × continue_loss
+        What follows needs `losses`, `states` (of rollout_observation) and `kl_mean` (of kl_loss).
         Official dreamer.py, `train`.
         """
         c, losses = self.config, {}
@@ -319,7 +320,9 @@ class DreamerV1:
         at each of them, by `self.world_model.predict` and `self.critic`. Returns exist for all but
         the last, whose value is the bootstrap: so drop the last reward and continuation. The
         continuations contain γ: pass gamma=1. The critic's own predictions are made at the
-        *detached* features. Official dreamer.py, `train`.
+        *detached* features. What follows needs `dream` (of rollout_imagination), `feature`
+        (N, L, F), `values` (N, L), `returns` and `weights` (N, L - 1), and the two losses
+        `policy_loss` and `value_loss`. Official dreamer.py, `train`.
         """
         c = self.config
         # EXERCISE 1.26: dream, returns, weights, losses (needs 1.12 1.19 1.20 1.21 1.22)
