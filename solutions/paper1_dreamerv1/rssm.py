@@ -182,8 +182,8 @@ class RSSM(nn.Module):
 
         The actor sees the feature (`get_feature`) *detached*: the gradient of the returns reaches
         an action through what it causes, not through what the policy saw. The latent is a sample
-        of the prior (`sample_normal`). Fill the lists with (N, H), (N, Z) and (N, A) tensors. Paper:
-        Algorithm 1, "Imagine trajectories"; official dreamer.py, `_imagine_ahead`.
+        of the prior (`sample_normal`). Fill the lists with (N, H), (N, Z) and (N, A) tensors.
+        Paper: Algorithm 1, "Imagine trajectories"; official dreamer.py, `_imagine_ahead`.
         """
         hs, zs, actions = [], [], []  # one entry for each step of the dream
         # EXERCISE 1.12: act on the detached feature, step, sample the prior (needs 1.8 1.9)
