@@ -227,6 +227,18 @@ def test_gradients_reach_the_first_observation_through_time(rssm, sequence):
     assert embeds.grad[:, 0].abs().min() > 0 and not embeds.grad[:, -1].any()
 
 
+def test_the_gradient_through_time_is_that_of_finite_differences(rssm, sequence, draws):
+    """Through h and z of every step, as far back as the sequence goes."""
+    draws(normal=0.3)
+
+    def end(embeds, actions):
+        got = rssm.rollout_observation(embeds, actions)
+        return (got["h"][:, -1].sum() + 0.7 * got["post_mean"][:, -1].sum(),)
+
+    inputs = [x[:1, :3].clone().requires_grad_() for x in sequence]
+    assert torch.autograd.gradcheck(end, inputs, eps=1e-6, atol=1e-6)
+
+
 # --- rollout_imagination --------------------------------------------------------------------------
 
 

@@ -456,20 +456,17 @@ def test_before_the_first_update_actions_are_uniform():
 
 
 def test_collecting_adds_noise_to_a_sample_of_the_policy(draws, monkeypatch):
-    agent = make_agent(exploration_noise=0.3)
+    agent = make_agent(exploration_noise=0.2)
     agent.updates = 1
-    state = agent.initial_state(3)
-    draws(normal=0.0)
-    mode, _ = agent.act(observe(agent), state, explore=False)
-    calm, _ = agent.act(observe(agent), state)
-    torch.testing.assert_close(calm, mode)
+    draws(normal=0.4)
     noise = []
     monkeypatch.setattr(
-        train, "add_exploration_noise", lambda x, scale: noise.append(scale) or x + 1
+        train, "add_exploration_noise", lambda action, scale: noise.append(scale) or action - 1
     )
-    noisy, _ = agent.act(observe(agent), state)
-    torch.testing.assert_close(noisy, calm + 1)
-    assert noise == [0.3]
+    action, new = agent.act(observe(agent), agent.initial_state(3))
+    policy = agent.actor(torch.cat([new["z"], new["h"][0]], -1))
+    torch.testing.assert_close(action, torch.tanh(policy.mean + 0.4 * policy.std) - 1)
+    assert noise == [0.2]
 
 
 def test_evaluation_takes_the_mode(draws):
