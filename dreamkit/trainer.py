@@ -35,6 +35,7 @@ class RunConfig:
     envs: int = 4
     train_ratio: float = 32.0  # replayed rows per collected row
     prefill: int = 0  # rows before the first update; 0: as many as one batch
+    pretrain: int = 0  # updates at the end of the prefill, beyond the train ratio
     replay_rows: int = 1_000_000
     replay_memory: float = 2.0  # GiB of rows to keep in memory; more is mapped from files
     log_every: int = 250
@@ -187,14 +188,16 @@ class Trainer:
     def updates_due(self) -> int:
         """Updates owed: replayed rows ÷ collected rows = train_ratio, from the prefill's end on.
 
-        Fractions carry over. Rows collected before the first update are not made up for.
+        Fractions carry over. Rows collected before the first update are not made up for, but by
+        `pretrain` updates.
         """
         if self.first_update < 0:
             if len(self.replay) < self.prefill or not self.replay.ready(self.batch[1]):
                 return 0
             self.first_update = self.step
         rows = (self.step - self.first_update) * self.cfg["train_ratio"]
-        return int(rows / (self.batch[0] * self.batch[1])) - self.updates
+        due = self.cfg["pretrain"] + int(rows / (self.batch[0] * self.batch[1]))
+        return due - self.updates
 
     def update(self) -> None:
         """One training step of the agent on one batch."""

@@ -198,3 +198,76 @@ def parameter_count(d: int, actions: int) -> int:
     trunk = hidden(feature, d) + 2 * hidden(d, d)
     actor, critic = trunk + dense(d, actions), trunk + dense(d, 255)
     return encoder + sequence + prior + posterior + decoder + heads + actor + critic
+
+
+# --- DreamerV1 ------------------------------------------------------------------------------------
+
+
+def elu(x: float) -> float:
+    return x if x > 0 else math.exp(x) - 1
+
+
+def softplus(x: float) -> float:
+    return math.log(1 + math.exp(x))
+
+
+def dense(x: list[float], p: dict, layers: int, prefix: str = "") -> list[float]:
+    """`layers` hidden layers with ELU, then a linear one. `p` holds the parameters by name."""
+    for i in range(layers):
+        hidden = linear(x, p[f"{prefix}hidden.{i}.weight"], p[f"{prefix}hidden.{i}.bias"])
+        x = [elu(v) for v in hidden]
+    return linear(x, p[f"{prefix}output.weight"], p[f"{prefix}output.bias"])
+
+
+def gaussian_rssm_step(h: list[float], z: list[float], action: list[float], p: dict) -> list[float]:
+    """DreamerV1's recurrent step: dense + ELU of [z, a], then a GRU with gates r, u, n."""
+    x = [elu(v) for v in linear([*z, *action], p["fc_in.weight"], p["fc_in.bias"])]
+    from_x = linear(x, p["rnn.weight_ih_l0"], p["rnn.bias_ih_l0"])
+    from_h = linear(h, p["rnn.weight_hh_l0"], p["rnn.bias_hh_l0"])
+    size, out = len(h), []
+    for i in range(size):
+        reset = sigmoid(from_x[i] + from_h[i])
+        keep = sigmoid(from_x[size + i] + from_h[size + i])
+        candidate = math.tanh(from_x[2 * size + i] + reset * from_h[2 * size + i])
+        out.append((1 - keep) * candidate + keep * h[i])
+    return out
+
+
+def gaussian_head(x: list[float], p: dict, name: str, min_std: float) -> tuple[list, list]:
+    """Mean and standard deviation of a latent: `fc_prior...` or `fc_post...`."""
+    hidden = [elu(v) for v in linear(x, p[f"{name}.weight"], p[f"{name}.bias"])]
+    mean = linear(hidden, p[f"{name}_mean.weight"], p[f"{name}_mean.bias"])
+    raw = linear(hidden, p[f"{name}_std.weight"], p[f"{name}_std.bias"])
+    return mean, [softplus(v) + min_std for v in raw]
+
+
+def normal_kl(mean_p, std_p, mean_q, std_q, steps: int = 20_000) -> float:
+    """KL(p ‖ q) of two one-dimensional Normals, by numerical integration."""
+    low, high = mean_p - 12 * std_p, mean_p + 12 * std_p
+    width, total = (high - low) / steps, 0.0
+    for i in range(steps):
+        x = low + (i + 0.5) * width
+        log_p = normal_log_density(x, mean_p, std_p)
+        total += math.exp(log_p) * (log_p - normal_log_density(x, mean_q, std_q)) * width
+    return total
+
+
+def lambda_returns_own_reward(rewards, values, continues, gamma, lambda_) -> list[float]:
+    """One sequence of DreamerV1: the return of a state contains this state's own reward.
+
+    The λ-mixture written out: a sum over how many steps are taken before a value is trusted.
+    """
+
+    def n_step(t: int, n: int) -> float:
+        total, factor = 0.0, 1.0
+        for i in range(t, t + n):
+            total += factor * rewards[i]
+            factor *= gamma * continues[i]
+        return total + factor * values[t + n]
+
+    returns = []
+    for t in range(len(rewards)):
+        longest = len(rewards) - t
+        mixed = sum((1 - lambda_) * lambda_ ** (n - 1) * n_step(t, n) for n in range(1, longest))
+        returns.append(mixed + lambda_ ** (longest - 1) * n_step(t, longest))
+    return returns

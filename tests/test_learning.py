@@ -10,7 +10,8 @@ import torch
 from dreamkit.envs.adapter import BoundedAction, DictObservation
 from dreamkit.loggers import read_jsonl
 from dreamkit.trainer import RunConfig, Trainer
-from solutions.paper3_dreamerv3.train import Config
+from solutions.paper1_dreamerv1.train import Config as ConfigV1
+from solutions.paper3_dreamerv3.train import Config as ConfigV3
 
 
 class Match(gymnasium.Env):
@@ -43,16 +44,31 @@ class Match(gymnasium.Env):
         return self._cue(), reward, False, self.steps > 10, {}
 
 
-@pytest.mark.parametrize(("continuous", "random", "learned"), [(False, 3.3, 8.0), (True, 1.5, 6.0)])
-def test_dreamerv3_learns_to_match_a_cue(continuous, random, learned, tmp_path):
+V1 = ConfigV1(
+    rnn_hidden_dim=32, hidden_dim=32, state_dim=4, units=32, vector_layers=1, reward_layers=2,
+    critic_layers=2, actor_layers=2, batch_size=16, batch_length=10, imagine_length=4,
+    imagine_last=4, free_nats=1.0, reconstruction_scale=30.0, gamma=0.9, entropy_scale=0.03,
+    model_lr=3e-3, actor_lr=1e-3, critic_lr=3e-3,
+)  # fmt: skip
+V3 = ConfigV3(
+    deter=32, hidden=32, stoch=4, classes=4, units=32, layers=1, bins=41, bin_limit=3,
+    batch_size=16, batch_length=10, imagine_length=3, imagine_last=4, scale_vector=10,
+    discount_horizon=10, lr=3e-3, warmup=20, slow_rate=0.1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "agent", "continuous", "random", "learned"),
+    [
+        ("dreamerv1", V1, True, 1.5, 6.0),
+        ("dreamerv3", V3, False, 3.3, 8.0),
+        ("dreamerv3", V3, True, 1.5, 6.0),
+    ],
+)
+def test_an_agent_learns_to_match_a_cue(name, agent, continuous, random, learned, tmp_path):
     """Ten steps an episode: `random` is what chance earns, 10 the best."""
-    agent = Config(
-        deter=32, hidden=32, stoch=4, classes=4, units=32, layers=1, bins=41, bin_limit=3,
-        batch_size=16, batch_length=10, imagine_length=3, imagine_last=4, scale_vector=10,
-        discount_horizon=10, lr=3e-3, warmup=20, slow_rate=0.1,
-    )  # fmt: skip
     cfg = asdict(RunConfig()) | dict(
-        agent=asdict(agent), agent_name="dreamerv3", code="solutions", steps=2400, envs=4,
+        agent=asdict(agent), agent_name=name, code="solutions", steps=2400, envs=4,
         train_ratio=64, threads=1, device="cpu", until=learned, eval_every=200,
         save_every=0, log_every=10**9,
     )  # fmt: skip

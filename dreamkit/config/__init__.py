@@ -1,7 +1,8 @@
 """Command-line overrides → the complete configuration of a run, with Hydra.
 
-The YAML files beside this one hold the tasks; defaults live in dataclasses: RunConfig of the
-trainer, Config and SIZES of the agent.
+The YAML files beside this one hold the tasks, as they are for every agent. Defaults live in
+dataclasses: RunConfig of the trainer, Config of the agent. The agent's module also says what its
+SIZES are, and in TASKS what a size needs on a task.
 """
 
 from pathlib import Path
@@ -67,6 +68,9 @@ def resolve(overrides: list[str]) -> dict:
     store.store(group="agent", name=name, node=OmegaConf.structured(module.Config))
     for key, options in module.SIZES.items():
         store.store(group="size", name=key, node={"agent": options}, package="_global_")
+    tuned = getattr(module, "TASKS", {}).get(size, {})
+    for task in task_names():
+        store.store(group="tuned", name=task, node=tuned.get(task, {}), package="_global_")
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("dreamkit.config", version_base=None):
@@ -83,7 +87,8 @@ def check(cfg: dict, module) -> None:
     for key in ("steps", "envs", "train_ratio", "eval_episodes", "replay_rows"):
         if cfg[key] <= 0:
             raise UserError(f"{key}={cfg[key]} must be positive")
-    for key in ("seed", "threads", "prefill", "log_every", "eval_every", "save_every"):
+    counts = ("seed", "threads", "prefill", "pretrain", "log_every", "eval_every", "save_every")
+    for key in counts:
         if cfg[key] < 0:
             raise UserError(f"{key}={cfg[key]} must not be negative")
     try:
@@ -138,7 +143,10 @@ def parameter_count(module, options: dict) -> int:
 
     image = {"image": Space(shape=(3, 64, 64))}
     with torch.device("meta"):
-        agent = module.Agent(image, Space(n=18), module.Config(**options), "meta")
+        try:
+            agent = module.Agent(image, Space(n=18), module.Config(**options), "meta")
+        except ValueError:  # it takes continuous actions alone
+            agent = module.Agent(image, Space(shape=(18,)), module.Config(**options), "meta")
     return sum(parameter.numel() for parameter in agent.parameters)
 
 

@@ -96,6 +96,18 @@ SIZES = {
     "100M": _size(768), "200M": _size(1024), "400M": _size(1536),
 }  # fmt: skip
 
+# What a size needs on a task: options of the run, and of the agent. Larger sizes: the paper's.
+_CARTPOLE = dict(entropy_scale=1e-3, slow_rate=0.1)
+TASKS = {
+    "tiny": {
+        "cartpole": dict(agent=_CARTPOLE | dict(scale_vector=10.0)),
+        "cartpole_continuous": dict(agent=_CARTPOLE | dict(scale_vector=10.0)),
+        "cartpole_continuous_pixels": dict(agent=_CARTPOLE),
+        "cartpole_pixels": dict(agent=_CARTPOLE),
+        "pendulum": dict(agent=dict(discount_horizon=100, scale_vector=10.0)),
+    }
+}
+
 
 class Agent:
     """DreamerV3 as the trainer sees it.

@@ -74,6 +74,18 @@ def test_info_lists_agents_sizes_tasks_and_every_option(train):
         assert any(word.startswith(option) for word in words)
 
 
+def test_info_counts_the_parameters_of_an_agent_with_continuous_actions_alone(train):
+    assert train("--info") == 0
+    lines = train.out[train.out.index("agent=dreamerv1") :].splitlines()
+    sizes = [line.split()[0] for line in lines if line.startswith("  size=")][:2]
+    assert sizes == ["size=tiny", "size=paper"]
+
+
+def test_an_agent_that_cannot_use_a_task_says_so_in_one_line(train):
+    message = train.error("agent=dreamerv1", "task=cartpole", "run=run")
+    assert "dreamerv1 cannot use this task" in message and "2 discrete ones" in message
+
+
 def test_help_and_info_write_nothing(train, tmp_path):
     train("--help"), train("--info")
     assert list(tmp_path.iterdir()) == []

@@ -120,8 +120,9 @@ def loaded(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_an_agent_needs_torch_and_numpy_alone():
-    names = loaded("import solutions.paper3_dreamerv3.train")
+@pytest.mark.parametrize("paper", ["paper1_dreamerv1", "paper3_dreamerv3"])
+def test_an_agent_needs_torch_and_numpy_alone(paper):
+    names = loaded(f"import solutions.{paper}.train")
     assert {"torch", "numpy", "solutions"} <= names
     around = {"gymnasium", "hydra", "omegaconf", "rich", "matplotlib", "cv2", "dreamkit", "course"}
     around |= {"imageio", "PIL", "yaml", "filelock", "ale_py", "mlflow", "tensorboard"}

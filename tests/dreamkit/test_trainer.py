@@ -82,6 +82,20 @@ def test_a_longer_prefill_waits_longer_and_is_not_made_up_for(trainer):
     assert counts[-1] == 300 - run.first_update
 
 
+def test_pretraining_is_done_at_once_and_then_the_ratio_holds(trainer):
+    plain, run = (
+        trainer("train_ratio=32", "envs=1"),
+        trainer("train_ratio=32", "envs=1", "pretrain=9"),
+    )
+    without, counts = updates(plain, 100), updates(run, 100)
+    began = run.first_update - 1  # the iteration after which training began
+    assert began == plain.first_update - 1
+    assert counts[began - 1] == 0 and counts[began] == 9
+    assert [a - b for a, b in zip(counts[began:], without[began:], strict=True)] == [9] * (
+        100 - began
+    )
+
+
 def test_updates_wait_for_a_whole_sequence_of_one_environment(trainer):
     run = trainer("train_ratio=32", "envs=8", "prefill=8")
     counts = updates(run, 30)
