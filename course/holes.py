@@ -79,7 +79,7 @@ def holes(text: str) -> dict[str, Hole]:
 def _hole(text: str, match: re.Match, functions: list) -> Hole:
     task = match["task"].strip()
     needs = NEEDS.search(task)
-    ids = tuple(x.strip() for x in needs["ids"].split(",")) if needs else ()
+    ids = tuple(re.split(r"[,\s]+", needs["ids"].strip())) if needs else ()
     name = next((name for name, ids_inside in functions if match["id"] in ids_inside), "")
     if not name:
         raise MarkerError(f"exercise {match['id']} is not inside one function, after its docstring")
@@ -95,13 +95,14 @@ def _hole(text: str, match: re.Match, functions: list) -> Hole:
 
 
 def _functions(stubbed: str) -> list[tuple[str, set[str]]]:
-    """(qualified name, exercises raised directly in its body) of every function of a stub."""
+    """(qualified name, exercises raised in its own body) of every function of a stub."""
     result = []
 
     def visit(node, prefix):
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                inside = {_raised(statement) for statement in child.body[_docstring(child) :]}
+                body = child.body[_docstring(child) :]
+                inside = {_raised(node) for statement in body for node in _own(statement)}
                 result.append((prefix + child.name, inside - {None}))
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 visit(child, f"{prefix}{child.name}.")
@@ -114,7 +115,15 @@ def _docstring(function: ast.FunctionDef) -> int:
     return int(ast.get_docstring(function) is not None)
 
 
-def _raised(statement: ast.stmt) -> str | None:
+def _own(node: ast.AST):
+    """A statement and what is nested in it, but for inner functions and classes."""
+    yield node
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        for child in ast.iter_child_nodes(node):
+            yield from _own(child)
+
+
+def _raised(statement: ast.AST) -> str | None:
     """The exercise that a `raise NotImplementedError("exercise 1.2")` names."""
     call = statement.exc if isinstance(statement, ast.Raise) else None
     if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "NotImplementedError":

@@ -72,6 +72,16 @@ def test_broken_markers_are_refused(old, new):
         holes.holes(SOURCE.replace(old, new))
 
 
+def test_a_hole_may_lie_inside_a_loop_and_needs_may_be_written_with_spaces():
+    source = (
+        "def total(x):\n    y = 0\n    for i in x:\n"
+        "        # EXERCISE 1.3: add (needs 1.1 1.2)\n        y += i\n        # END 1.3\n"
+        "    return y\n"
+    )
+    hole = holes.holes(source)["1.3"]
+    assert (hole.function, hole.needs, hole.size) == ("total", ("1.1", "1.2"), 1)
+
+
 def test_a_hole_outside_a_function_is_refused():
     with pytest.raises(holes.MarkerError, match="not inside one function"):
         holes.holes("# EXERCISE 1.1: a constant\nX = 1\n# END 1.1\n")
