@@ -25,12 +25,12 @@ class CommandError(Exception):
 
 
 def papers(code: Path, root: Path = ROOT) -> list[Paper]:
-    """All papers that have exercises, in order."""
+    """All papers that have exercises and checks for them, in order."""
     folders = {path.parent.name for path in templates.sources(root) if path.parent.parent == root}
     if not folders:  # solutions/ is gone: the learner's own files have the markers
         folders = {path.parent.name for path in code.glob("paper*_*/*.py")}
     found = [Paper(folder, code, root) for folder in sorted(folders)]
-    return [paper for paper in found if paper.holes]
+    return [paper for paper in found if paper.holes and paper.has_checks()]
 
 
 def code_folder(arguments: list[str], root: Path = ROOT) -> Path:
@@ -95,7 +95,7 @@ def grade_all(arguments: list[str], show: bool = True) -> list[tuple[Paper, list
         results.append((paper, outcomes))
     if not results:
         names = " ".join(arguments)
-        raise CommandError(f"no exercise is named {names}" if names else "there are no exercises")
+        raise CommandError(f"no exercise is named {names}" if names else "no paper has graders yet")
     return results
 
 
@@ -116,8 +116,10 @@ def progress(arguments: list[str]) -> int:
 
 def next_(arguments: list[str]) -> int:
     """The first exercise that does not pass; what it builds on may be lent."""
-    code = code_folder(arguments)
-    for paper in papers(code):
+    found = papers(code_folder(arguments))
+    if not found:
+        raise CommandError("no paper has graders yet")
+    for paper in found:
         with Grader(paper) as grader:
             for outcome in grader.grade():
                 if outcome.status != "pass":

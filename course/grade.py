@@ -139,6 +139,11 @@ class Paper:
                 found += [(f"{self.folder}/{stem}.py", line) for line in lines]
         return found
 
+    def has_checks(self) -> bool:
+        """Whether there is anything to grade with; ordinary tests do not count."""
+        files = self.checks.glob("test_*.py")
+        return any("@check(" in path.read_text("utf-8") for path in files)
+
     def needs(self, id: str) -> set[str]:
         """All exercises that this one builds on, directly or not."""
         found, open_ = set(), [id]

@@ -245,6 +245,13 @@ def test_gradescope_counts_one_point_an_exercise(toy, grade):
     assert {test["max_score"] for test in result["tests"]} == {1.0}
 
 
+def test_a_paper_without_checks_is_not_graded(toy):
+    assert [paper.folder for paper in cli.papers(toy, toy)] == [PAPER]
+    for path in (toy / "tests" / "paper1").glob("*.py"):
+        path.unlink()
+    assert cli.papers(toy, toy) == []
+
+
 def test_words_select_exercises_papers_and_files(toy):
     paper = Paper(PAPER, toy, toy)
     assert cli.selected(paper, []) == ["1.1", "1.2", "1.3"]
