@@ -87,7 +87,7 @@ def centred():
 
 
 def run(check, job: dict) -> dict:
-    """One check: its observations until the first that disagrees raises no doubt."""
+    """One check: all that it observed, the first observation that disagrees, or what it raised."""
     import torch
 
     answer = {"check": check.name, "claim": check.claim, "given": check.given, "observed": []}
