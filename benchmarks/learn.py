@@ -6,7 +6,7 @@
 Every seed is one `dreamer-train task=… seed=… until=GOAL threads=1`, `parallel` of them side by
 side; a seed that is done is not run again. The best checkpoint of each then plays 100 fresh
 episodes, because the first evaluation over the goal flatters a noisy curve. Writes
-OUT/TASK.json and OUT/TASK.png.
+OUT/TASK.json and OUT/TASK.png, with the agent's name before them if it is not dreamerv3.
 """
 
 import json
@@ -64,7 +64,7 @@ def summarise(evals: list[dict], fresh: float, goal: float) -> dict:
     }
 
 
-def plot(path: Path, task: str, goal: float, seeds: list[dict]) -> None:
+def plot(path: Path, title: str, goal: float, seeds: list[dict]) -> None:
     """Evaluation curves of all seeds, over steps and over time."""
     import matplotlib
 
@@ -82,7 +82,7 @@ def plot(path: Path, task: str, goal: float, seeds: list[dict]) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("evaluation return, mean of 20 episodes")
     axes[0].legend(fontsize=7, ncols=2)
-    figure.suptitle(f"DreamerV3 (tiny) on {task}")
+    figure.suptitle(title)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -100,12 +100,14 @@ def measure(arguments: list[str]) -> int:
         else:
             extra.append(item)
     task, out = options["task"], Path(options["out"])
-    goal = resolve([f"task={task}", *extra])["goal"]
+    cfg = resolve([f"task={task}", *extra])
+    agent, goal = cfg["agent_name"], cfg["goal"]
+    name = task if agent == "dreamerv3" else f"{agent}-{task}"
     if goal is None:
         raise UserError(f"task={task} has no goal: name one with goal=NUMBER")
     jobs = [
         (
-            Path(options["runs"]) / f"{task}-{seed}",
+            Path(options["runs"]) / f"{name}-{seed}",
             [f"task={task}", f"seed={seed}", f"until={goal}", "threads=1", *extra],
         )
         for seed in range(int(options["seeds"]))
@@ -118,8 +120,8 @@ def measure(arguments: list[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     line = "python -m benchmarks.learn " + " ".join(arguments)
     content = {"command": line, "goal": goal, "seeds": seeds}
-    (out / f"{task}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    plot(out / f"{task}.png", task, goal, seeds)
+    (out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    plot(out / f"{name}.png", f"{agent} ({cfg['size']}) on {task}", goal, seeds)
     for number, seed in enumerate(seeds):
         print(f"seed {number}:", {key: seed[key] for key in seed if key != "curve"})
     solved = [seed for seed in seeds if seed["solved"]]
