@@ -1,6 +1,6 @@
 """How a check is written, and how its observations are compared.
 
-    @check("1.14", "the return of step t continues in the next state", given="rewards [1 2 3], …")
+    @check("1.23", "the return of step t continues in the next state", given="rewards [1 2 3], …")
     def fixed_example(code):
         returns = code.actor_critic.compute_lambda_returns(…)
         yield "returns", returns, [[9.8125, 15.25, 23.0]]
@@ -8,14 +8,34 @@
 A check is a generator of observations: a name, what was got, what is expected. `code` holds the
 paper's modules, filled with what is graded. Expectations are numbers, worked out by hand or by a
 slow loop: never the reference.
+
+All random numbers of torch answer with the centre of their distribution, in whatever way they are
+drawn: a standard normal number is 0, a uniform one is 1/2. `with draws(normal=1.5): ...` moves
+them: a Normal(mean, std) then answers mean + 1.5 std. So code that draws in another way, or in
+another order, agrees.
 """
 
 import math
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 TOLERANCE = 1e-5  # relative and absolute, unless an observation brings its own as a fourth entry
+
+
+DRAW = {"normal": 0.0, "uniform": 0.5}  # what every standard normal and uniform number is
+
+
+@contextmanager
+def draws(normal: float = 0.0, uniform: float = 0.5):
+    """Inside, every standard normal number of torch is `normal`, every uniform one `uniform`."""
+    before = dict(DRAW)
+    DRAW.update(normal=normal, uniform=uniform)
+    try:
+        yield
+    finally:
+        DRAW.update(before)
 
 
 @dataclass(frozen=True)

@@ -197,14 +197,14 @@ def line_of(text: str, id: str) -> int:
 
 
 def load_mistakes(root: Path, folder: str) -> dict[str, list[tuple[str, str, str]]]:
-    """{exercise: [(old, new, sentence)]} of course/mistakes/paperN.py."""
-    path = root / "course" / "mistakes" / f"{folder.split('_')[0]}.py"
-    if not path.exists():
-        return {}
-    spec = importlib.util.spec_from_file_location(f"mistakes_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.MISTAKES
+    """{exercise: [(old, new, sentence)]} of course/mistakes/paperN/*.py, a file for each file."""
+    found = {}
+    for path in sorted((root / "course" / "mistakes" / folder.split("_")[0]).glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"mistakes_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found |= module.MISTAKES
+    return found
 
 
 def edited(body: str, old: str, new: str) -> str:

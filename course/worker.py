@@ -10,16 +10,18 @@ What the code prints goes to standard error. The parent ends this process when i
 """
 
 import faulthandler
+import functools
 import importlib.abc
 import importlib.util
 import json
+import math
 import os
 import sys
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
-from course.checks import agrees, collect, plain
+from course.checks import DRAW, agrees, collect, plain
 
 
 class Sources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -38,7 +40,12 @@ class Sources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         source = self.modules.get(module.__name__)
         if source:
             module.__file__ = source["path"]
-            exec(compile(source["text"], source["path"], "exec"), module.__dict__)
+            exec(compiled(source["text"], source["path"]), module.__dict__)
+
+
+@functools.lru_cache(256)
+def compiled(text: str, path: str):
+    return compile(text, path, "exec")
 
 
 def load(job: dict) -> SimpleNamespace:
@@ -60,7 +67,7 @@ def load(job: dict) -> SimpleNamespace:
 
 
 def centred():
-    """A mode in which every random operation answers with the centre of its distribution."""
+    """A mode in which every random operation answers with `draws`, or the centre."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -68,15 +75,23 @@ def centred():
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             result = function(*args, **(kwargs or {}))
             name = function.overloadpacket.__name__
-            if name in ("rand", "rand_like", "uniform", "uniform_", "bernoulli_p"):
-                result.fill_(0.5)
+            kwargs = kwargs or {}
+            if name in ("rand", "rand_like"):
+                result.fill_(DRAW["uniform"])
+            elif name in ("uniform", "uniform_"):
+                low, high = (*args[1:3], *(0.0, 1.0)[len(args[1:3]) :])
+                low, high = kwargs.get("from", low), kwargs.get("to", high)
+                result.fill_(low + (high - low) * DRAW["uniform"])
             elif name in ("randn", "randn_like"):
-                result.zero_()
+                result.fill_(DRAW["normal"])
             elif name in ("normal", "normal_", "normal_functional"):
-                mean = args[1] if name == "normal_" and len(args) > 1 else args[0]
-                result.copy_(mean) if isinstance(mean, torch.Tensor) else result.fill_(float(mean))
+                # torch.normal(mean, std), or x.normal_(mean, std) with the tensor in front
+                rest = args if function._overloadname[:6] in ("Tensor", "float_") else args[1:]
+                mean = kwargs.get("mean", rest[0] if rest else 0.0)
+                std = kwargs.get("std", rest[1] if len(rest) > 1 else 1.0)
+                result.copy_(torch.as_tensor(mean + std * DRAW["normal"]))
             elif name in ("exponential_", "exponential"):
-                result.fill_(0.6931471805599453)
+                result.fill_(-math.log(1 - DRAW["uniform"]))
             elif name == "multinomial":
                 result.copy_(args[0].argmax(-1, keepdim=True).expand_as(result))
             elif name == "bernoulli":

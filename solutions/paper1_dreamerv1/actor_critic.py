@@ -32,9 +32,9 @@ class TanhNormal:
 
     def rsample(self) -> Tensor:
         """One action (..., A), with gradient to mean and std (the reparameterisation trick)."""
-        # EXERCISE 1.17: a reparameterised sample of Normal(mean, std), then tanh
+        # EXERCISE 1.20: a reparameterised sample of Normal(mean, std), then tanh
         return torch.tanh(self.mean + self.std * torch.randn_like(self.std))
-        # END 1.17
+        # END 1.20
 
     def mode(self) -> Tensor:
         """The action to take where nothing is explored: tanh(mean). (..., A)
@@ -81,12 +81,12 @@ class Actor(nn.Module):
             std  = softplus(raw std + log(exp(init_std) - 1)) + min_std
         A raw std of 0 gives init_std + min_std, because softplus(log(exp(x) - 1)) = x.
         """
-        # EXERCISE 1.18: split the output in two; bound the mean, make the std positive
+        # EXERCISE 1.21: split the output in two; bound the mean, make the std positive
         mean, std = self.mlp(feature).chunk(2, -1)
         mean = self.mean_scale * torch.tanh(mean / self.mean_scale)
         std = F.softplus(std + math.log(math.exp(self.init_std) - 1)) + self.min_std
         return TanhNormal(mean, std)
-        # END 1.18
+        # END 1.21
 
 
 def add_exploration_noise(action: Tensor, scale: float) -> Tensor:
@@ -111,7 +111,9 @@ class Critic(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """(..., F) → (...): the last dimension, of size 1, is dropped."""
+        # EXERCISE 1.22: the network, without its last dimension
         return self.mlp(feature).squeeze(-1)
+        # END 1.22
 
 
 # --- returns --------------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ def compute_lambda_returns(
     The return of step t continues in the *next* state. Its own value v_t is not used; v_t is what
     is trained towards R_t. Paper: Equation 6; official tools.py, `lambda_return`.
     """
-    # EXERCISE 1.19: from the last step to the first; then put them in order of time
+    # EXERCISE 1.23: from the last step to the first; then put them in order of time
     following = values[:, -1]  # R_{t+1}
     returns = []
     for t in reversed(range(rewards.shape[1])):
@@ -138,7 +140,7 @@ def compute_lambda_returns(
         following = rewards[:, t] + gamma * continues[:, t] * mixture
         returns.append(following)
     return torch.stack(returns[::-1], 1)
-    # END 1.19
+    # END 1.23
 
 
 def compute_discount_weights(continues: Tensor, gamma: float = 0.99) -> Tensor:
@@ -151,11 +153,11 @@ def compute_discount_weights(continues: Tensor, gamma: float = 0.99) -> Tensor:
     Without them, what a dream does after its episode's end would be trained on as well.
     Official dreamer.py, `train`: `discount`.
     """
-    # EXERCISE 1.20: a cumulative product that starts with 1 and leaves out the last c
+    # EXERCISE 1.24: a cumulative product that starts with 1 and leaves out the last c
     ones = torch.ones_like(continues[:, :1])
     factors = torch.cat([ones, gamma * continues[:, :-1]], 1)
     return factors.cumprod(1).detach()
-    # END 1.20
+    # END 1.24
 
 
 # --- losses ---------------------------------------------------------------------------------------
@@ -170,9 +172,9 @@ def actor_loss(returns: Tensor, weights: Tensor) -> Tensor:
 
     Paper: Equation 7; official dreamer.py, `train`: `actor_loss`.
     """
-    # EXERCISE 1.21: the mean over all dreams and steps, to be minimised
+    # EXERCISE 1.25: the mean over all dreams and steps, to be minimised
     return -(weights.detach() * returns).mean()
-    # END 1.21
+    # END 1.25
 
 
 def critic_loss(values: Tensor, returns: Tensor, weights: Tensor) -> Tensor:
@@ -185,7 +187,7 @@ def critic_loss(values: Tensor, returns: Tensor, weights: Tensor) -> Tensor:
 
     Paper: Equation 8; official dreamer.py, `train`: `value_loss`.
     """
-    # EXERCISE 1.22: half the squared error to the fixed target, weighted, averaged
+    # EXERCISE 1.26: half the squared error to the fixed target, weighted, averaged
     error = (values - returns.detach()).square()
     return (weights.detach() * 0.5 * error).mean()
-    # END 1.22
+    # END 1.26

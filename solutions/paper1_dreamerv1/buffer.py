@@ -51,11 +51,11 @@ class SimpleBuffer:
         """
         if len(self.rows) < length:
             raise ValueError(f"the buffer has {len(self.rows)} rows, a sequence needs {length}")
-        # EXERCISE 1.14: draw starts, gather the rows, stack them by name
+        # EXERCISE 1.17: draw starts, gather the rows, stack them by name
         starts = self.random.integers(len(self.rows) - length + 1, size=batch)
         sequences = [stack(self.rows[start : start + length]) for start in starts]
         return stack(sequences)
-        # END 1.14
+        # END 1.17
 
 
 class ReplayBuffer:
@@ -82,7 +82,7 @@ class ReplayBuffer:
         thrown away. `stack` turns a list of rows into {name: array (rows, ...)}. Afterwards the
         oldest episodes go while there are more rows than `capacity` and more than one episode.
         """
-        # EXERCISE 1.15: begin, append, and at is_last store the stacked episode and make room
+        # EXERCISE 1.18: begin, append, and at is_last store the stacked episode and make room
         if row["is_first"]:
             self.current = []
         self.current.append(row)
@@ -91,7 +91,7 @@ class ReplayBuffer:
             self.current = []
             while len(self) > self.capacity and len(self.episodes) > 1:
                 self.episodes.pop(0)
-        # END 1.15
+        # END 1.18
 
     def ready(self, length: int) -> bool:
         """Whether any episode is long enough."""
@@ -108,7 +108,7 @@ class ReplayBuffer:
         """
         if not self.ready(length):
             raise ValueError(f"no episode has {length} rows yet")
-        # EXERCISE 1.16: count the starts of every episode, draw among all, cut out, stack by name
+        # EXERCISE 1.19: count the starts of every episode, draw among all, cut out, stack by name
         starts = np.array([max(0, len(e["reward"]) - length + 1) for e in self.episodes])
         chosen = self.random.choice(len(starts), size=batch, p=starts / starts.sum())
         sequences = []
@@ -117,7 +117,7 @@ class ReplayBuffer:
             episode = self.episodes[number]
             sequences.append({key: x[start : start + length] for key, x in episode.items()})
         return stack(sequences)
-        # END 1.16
+        # END 1.19
 
 
 def stack(rows: list[dict]) -> dict[str, np.ndarray]:

@@ -84,7 +84,7 @@ class ConvDecoder(nn.Module):
                      deconv4.weight (depth, channels, 6, 6), and a bias each
         """
         super().__init__()
-        # EXERCISE 1.4: a dense layer to 32 × depth, then transposed convolutions of stride 2
+        # EXERCISE 1.4: a dense layer to 32 × depth; transposed convolutions, stride 2 (needs 1.5)
         self.fc = nn.Linear(inputs, 32 * depth)
         self.deconv1 = nn.ConvTranspose2d(32 * depth, 4 * depth, 5, stride=2)
         self.deconv2 = nn.ConvTranspose2d(4 * depth, 2 * depth, 5, stride=2)
@@ -93,12 +93,19 @@ class ConvDecoder(nn.Module):
         # END 1.4
 
     def forward(self, feature: Tensor) -> Tensor:
+        """Decode each feature by itself.
+
+        feature   (..., inputs)   the leading dimensions are (B,) or (B, T)
+        return    (..., C, 64, 64) with the same leading dimensions
+        """
+        # EXERCISE 1.5: dense, one pixel, four transposed convolutions, ReLU between (needs 1.4)
         x = self.fc(feature.reshape(-1, feature.shape[-1]))
         x = x[..., None, None]  # (B·T, 32 depth, 1, 1)
         for deconv in (self.deconv1, self.deconv2, self.deconv3):
             x = F.relu(deconv(x))
         x = self.deconv4(x)
         return x.reshape(*feature.shape[:-1], *x.shape[1:])
+        # END 1.5
 
 
 class PaddedEncoder(nn.Module):
@@ -178,11 +185,11 @@ class DenseDecoder(nn.Module):
         feature   (..., inputs)
         return    (..., outputs)
         """
-        # EXERCISE 1.5: ELU after every hidden layer, none after the output
+        # EXERCISE 1.6: ELU after every hidden layer, none after the output
         for layer in self.hidden:
             feature = F.elu(layer(feature))
         return self.output(feature)
-        # END 1.5
+        # END 1.6
 
 
 class RewardPredictor(DenseDecoder):
@@ -219,10 +226,10 @@ def normal_loss(mean: Tensor, target: Tensor) -> Tensor:
     and is left out. Pixels are independent, so their losses are summed, never averaged.
     Official dreamer.py, `train`: `image_pred.log_prob(image)`.
     """
-    # EXERCISE 1.6: half the squared error, summed over all but the dimensions (B, T)
+    # EXERCISE 1.7: half the squared error, summed over all but the dimensions (B, T)
     error = 0.5 * (mean - target).square()
     return error.reshape(*error.shape[:2], -1).sum(-1)
-    # END 1.6
+    # END 1.7
 
 
 def continue_loss(logits: Tensor, is_terminal: Tensor, gamma: float) -> Tensor:
@@ -235,10 +242,10 @@ def continue_loss(logits: Tensor, is_terminal: Tensor, gamma: float) -> Tensor:
 
     Official dreamer.py, `train`: `pcont_target = self._c.discount * data['discount']`.
     """
-    # EXERCISE 1.7: the soft target, and the binary cross-entropy of logits, not of probabilities
+    # EXERCISE 1.8: the soft target, and the binary cross-entropy of logits, not of probabilities
     target = gamma * (1 - is_terminal)
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    # END 1.7
+    # END 1.8
 
 
 # --- whole observations ---------------------------------------------------------------------------

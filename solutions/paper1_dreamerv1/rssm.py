@@ -1,4 +1,4 @@
-"""The recurrent state-space model (RSSM) of DreamerV1: the world model's dynamics.
+"""The world model of DreamerV1: the recurrent state-space model (RSSM), and its loss.
 
     recurrent step   h_t = f(h_{t-1}, z_{t-1}, a_{t-1})      one dense layer and a GRU
     prior            z_t ~ p(z_t | h_t)                      what will happen
@@ -20,6 +20,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from solutions.paper1_dreamerv1.networks import (
+    ContinuePredictor,
+    Decoder,
+    Encoder,
+    RewardPredictor,
+    continue_loss,
+    normal_loss,
+    preprocess_image,
+)
+
 
 def get_feature(h: Tensor, z: Tensor) -> Tensor:
     """The model state as every head sees it, z first. (..., H), (..., Z) → (..., F)"""
@@ -33,7 +43,9 @@ def sample_normal(mean: Tensor, std: Tensor) -> Tensor:
     return      (..., Z)   its gradient with respect to the mean is 1, to std the noise drawn
     Paper: Section 3 ("reparameterized"); Kingma and Welling, arXiv:1312.6114.
     """
+    # EXERCISE 1.9: the mean, plus std times standard normal noise
     return mean + std * torch.randn_like(std)
+    # END 1.9
 
 
 class RSSM(nn.Module):
@@ -92,12 +104,12 @@ class RSSM(nn.Module):
         its input is (B, 1, hidden), and its own state is prev_state['h'].
         Official models.py, `RSSM.img_step`.
         """
-        # EXERCISE 1.8: [z, a] → fc_in → ELU → one step of the GRU from prev_state['h']
+        # EXERCISE 1.10: [z, a] → fc_in → ELU → one step of the GRU from prev_state['h']
         x = torch.cat([prev_state["z"], prev_action], -1)
         x = F.elu(self.fc_in(x))
         h_out, h_new = self.rnn(x[:, None], prev_state["h"])  # (B, 1, H), (1, B, H)
         return h_out[:, 0], h_new
-        # END 1.8
+        # END 1.10
 
     def prior(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Predict the latent from the past alone, p(z_t | h_t).
@@ -108,10 +120,10 @@ class RSSM(nn.Module):
         One hidden layer with ELU (`fc_prior`), then two linear layers side by side:
         `fc_prior_mean`, and `fc_prior_std` for the raw std. Official models.py, `RSSM.img_step`.
         """
-        # EXERCISE 1.9: hidden layer with ELU; linear mean; softplus, then min_std, for the std
+        # EXERCISE 1.11: hidden layer with ELU; linear mean; softplus, then min_std, for the std
         x = F.elu(self.fc_prior(h))
         return self.fc_prior_mean(x), F.softplus(self.fc_prior_std(x)) + self.min_std
-        # END 1.9
+        # END 1.11
 
     def posterior(self, h: Tensor, embed: Tensor) -> tuple[Tensor, Tensor]:
         """Infer the latent from the past and the present observation, q(z_t | h_t, x_t).
@@ -123,10 +135,10 @@ class RSSM(nn.Module):
         The network has the form of the prior's: `fc_post` of [h, embed] with h first,
         `fc_post_mean`, `fc_post_std`. Official models.py, `RSSM.obs_step`.
         """
-        # EXERCISE 1.10: as the prior, from [h, embed]
+        # EXERCISE 1.12: as the prior, from [h, embed]
         x = F.elu(self.fc_post(torch.cat([h, embed], -1)))
         return self.fc_post_mean(x), F.softplus(self.fc_post_std(x)) + self.min_std
-        # END 1.10
+        # END 1.12
 
     def rollout_observation(
         self, embeds: Tensor, actions: Tensor, is_first: Tensor | None = None,
@@ -151,7 +163,7 @@ class RSSM(nn.Module):
         keep = 1 - is_first.to(embeds.dtype)  # (B, T)
         state = state or self.get_initial_state(len(embeds), embeds.device)
         hs, zs, means, stds = [], [], [], []  # one entry for each t: h, z, mean and std of z
-        # EXERCISE 1.11: for every t: reset, step, posterior, sample (needs 1.8 1.10)
+        # EXERCISE 1.13: for every t: reset, step, posterior, sample (needs 1.9 1.10 1.12)
         for t in range(embeds.shape[1]):
             mask = keep[:, t, None]  # (B, 1)
             previous = {"h": state["h"] * mask, "z": state["z"] * mask}
@@ -162,7 +174,7 @@ class RSSM(nn.Module):
             zs.append(state["z"])
             means.append(mean)
             stds.append(std)
-        # END 1.11
+        # END 1.13
         h, z, mean, std = (torch.stack(x, 1) for x in (hs, zs, means, stds))
         prior_mean, prior_std = self.prior(h)  # for all T at once: the prior needs h alone
         return {
@@ -186,7 +198,7 @@ class RSSM(nn.Module):
         Paper: Algorithm 1, "Imagine trajectories"; official dreamer.py, `_imagine_ahead`.
         """
         hs, zs, actions = [], [], []  # one entry for each step of the dream
-        # EXERCISE 1.12: act on the detached feature, step, sample the prior (needs 1.8 1.9)
+        # EXERCISE 1.14: act on the detached feature, step, sample the prior (needs 1.9 1.10 1.11)
         h = state["h"][0]
         for _ in range(horizon):
             action = actor(get_feature(h, state["z"]).detach())
@@ -195,7 +207,7 @@ class RSSM(nn.Module):
             hs.append(h)
             zs.append(state["z"])
             actions.append(action)
-        # END 1.12
+        # END 1.14
         h, z, action = (torch.stack(x, 1) for x in (hs, zs, actions))
         return {"h": h, "z": z, "action": action}
 
@@ -208,9 +220,11 @@ def kl_divergence(mean_p: Tensor, std_p: Tensor, mean_q: Tensor, std_q: Tensor) 
 
     For each unit: log(std_q / std_p) + (std_p² + (mean_p - mean_q)²) / (2 std_q²) - 1/2.
     """
+    # EXERCISE 1.15: the closed form of every unit, then the sum over units
     distance = (mean_p - mean_q).square()
     ratio = (std_p.square() + distance) / (2 * std_q.square())
     return (torch.log(std_q / std_p) + ratio - 0.5).sum(-1)
+    # END 1.15
 
 
 def kl_loss(
@@ -228,7 +242,85 @@ def kl_loss(
     One loss trains both sides: the prior learns to predict, the posterior to be predictable.
     Paper: Section 4 and Appendix A; official dreamer.py, `train`: first the mean, then the maximum.
     """
-    # EXERCISE 1.13: KL(posterior ‖ prior), averaged, then the maximum
+    # EXERCISE 1.16: KL(posterior ‖ prior), averaged, then the maximum (needs 1.15)
     kl = kl_divergence(post_mean, post_std, prior_mean, prior_std).mean()
     return kl.clamp(min=free_nats), kl.detach()
-    # END 1.13
+    # END 1.16
+
+
+class WorldModel(nn.Module):
+    """Encoder, RSSM, decoder, reward and (optional) continue predictor, and their loss.
+
+    config   the agent's options, `Config` of train.py
+    """
+
+    def __init__(self, obs_space: dict, action_dim: int, config):
+        super().__init__()
+        c = self.config = config
+        inputs = c.state_dim + c.rnn_hidden_dim
+        self.encoder = Encoder(obs_space, c.depth, c.vector_layers, c.units, c.arch)
+        self.rssm = RSSM(
+            action_dim, self.encoder.size, c.state_dim, c.rnn_hidden_dim, c.hidden_dim, c.min_std
+        )
+        self.decoder = Decoder(obs_space, inputs, c.depth, c.vector_layers, c.units, c.arch)
+        self.reward = RewardPredictor(inputs, c.reward_layers, c.units)
+        self.continues = (
+            ContinuePredictor(inputs, c.continue_layers, c.units) if c.use_continue else None
+        )
+
+    def reconstruction_loss(self, feature: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Loss of all parts of the observation together. (B, T, F) → (B, T)"""
+        means = self.decoder(feature)
+        images = self.decoder.images
+        targets = {key: preprocess_image(batch[key]) if key in images else batch[key]
+                   for key in means}  # fmt: skip
+        return sum(normal_loss(means[key], targets[key]) for key in means)
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], dict]:
+        """The loss of a batch of sequences, and the states for all that follows.
+
+        batch    rows (B, T, ...)
+        return   scalar; what `rollout_observation` returned, attached; metrics
+
+        The sum of four parts, each a mean over (B, T) and in the dictionary `losses` by name:
+            kl               kl_scale × kl_loss of the states, with the configured free_nats
+            reconstruction   reconstruction_scale × reconstruction_loss
+            reward           normal_loss of `self.reward` at the state of the reward's own row,
+                             against reward_scale × reward
+            continue         if there is `self.continues`: continue_scale × continue_loss
+        What follows needs `losses`, `states` (of rollout_observation) and `kl_mean` (of kl_loss).
+        Official dreamer.py, `train`.
+        """
+        c, losses = self.config, {}
+        # EXERCISE 1.27: filter the sequence, then the four parts (needs 1.7 1.8 1.13 1.16)
+        states = self.rssm.rollout_observation(
+            self.encoder(batch), batch["action"], batch["is_first"]
+        )
+        feature = get_feature(states["h"], states["z"])
+        kl, kl_mean = kl_loss(
+            states["post_mean"], states["post_std"], states["prior_mean"], states["prior_std"],
+            c.free_nats,
+        )  # fmt: skip
+        losses["kl"] = c.kl_scale * kl
+        losses["reconstruction"] = (
+            c.reconstruction_scale * self.reconstruction_loss(feature, batch).mean()
+        )
+        reward = c.reward_scale * batch["reward"]
+        losses["reward"] = normal_loss(self.reward(feature), reward).mean()
+        if self.continues is not None:
+            logits = self.continues(feature)
+            ends = continue_loss(logits, batch["is_terminal"], c.gamma)
+            losses["continue"] = c.continue_scale * ends.mean()
+        # END 1.27
+        metrics = {f"loss/{name}": loss.detach() for name, loss in losses.items()}
+        return sum(losses.values()), states, metrics | {"kl": kl_mean}
+
+    def predict(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward of a state, and its continuation with the discount γ in it. (..., F) → (...) twice
+
+        Without a continue predictor the second is γ everywhere.
+        """
+        reward = self.reward(feature)
+        if self.continues is None:
+            return reward, torch.full_like(reward, self.config.gamma)
+        return reward, torch.sigmoid(self.continues(feature))

@@ -24,17 +24,8 @@ from solutions.paper1_dreamerv1.actor_critic import (
     compute_lambda_returns,
     critic_loss,
 )
-from solutions.paper1_dreamerv1.networks import (
-    ContinuePredictor,
-    Decoder,
-    Encoder,
-    RewardPredictor,
-    continue_loss,
-    keras_init,
-    normal_loss,
-    preprocess_image,
-)
-from solutions.paper1_dreamerv1.rssm import RSSM, get_feature, kl_loss
+from solutions.paper1_dreamerv1.networks import keras_init
+from solutions.paper1_dreamerv1.rssm import WorldModel, get_feature
 
 
 @dataclass
@@ -119,81 +110,6 @@ TASKS = {
 }
 
 
-class WorldModel(nn.Module):
-    """Encoder, RSSM, decoder, reward and (optional) continue predictor, and their loss."""
-
-    def __init__(self, obs_space: dict, action_dim: int, config: Config):
-        super().__init__()
-        c = self.config = config
-        inputs = c.state_dim + c.rnn_hidden_dim
-        self.encoder = Encoder(obs_space, c.depth, c.vector_layers, c.units, c.arch)
-        self.rssm = RSSM(
-            action_dim, self.encoder.size, c.state_dim, c.rnn_hidden_dim, c.hidden_dim, c.min_std
-        )
-        self.decoder = Decoder(obs_space, inputs, c.depth, c.vector_layers, c.units, c.arch)
-        self.reward = RewardPredictor(inputs, c.reward_layers, c.units)
-        self.continues = (
-            ContinuePredictor(inputs, c.continue_layers, c.units) if c.use_continue else None
-        )
-
-    def reconstruction_loss(self, feature: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Loss of all parts of the observation together. (B, T, F) → (B, T)"""
-        means = self.decoder(feature)
-        images = self.decoder.images
-        targets = {key: preprocess_image(batch[key]) if key in images else batch[key]
-                   for key in means}  # fmt: skip
-        return sum(normal_loss(means[key], targets[key]) for key in means)
-
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], dict]:
-        """The loss of a batch of sequences, and the states for all that follows.
-
-        batch    rows (B, T, ...)
-        return   scalar; what `rollout_observation` returned, attached; metrics
-
-        The sum of four parts, each a mean over (B, T) and in the dictionary `losses` by name:
-            kl               kl_scale × kl_loss of the states, with the configured free_nats
-            reconstruction   reconstruction_scale × reconstruction_loss
-            reward           normal_loss of `self.reward` at the state of the reward's own row,
-                             against reward_scale × reward
-            continue         if there is `self.continues`: continue_scale × continue_loss
-        What follows needs `losses`, `states` (of rollout_observation) and `kl_mean` (of kl_loss).
-        Official dreamer.py, `train`.
-        """
-        c, losses = self.config, {}
-        # EXERCISE 1.23: filter the sequence, then the four parts (needs 1.6 1.7 1.11 1.13)
-        states = self.rssm.rollout_observation(
-            self.encoder(batch), batch["action"], batch["is_first"]
-        )
-        feature = get_feature(states["h"], states["z"])
-        kl, kl_mean = kl_loss(
-            states["post_mean"], states["post_std"], states["prior_mean"], states["prior_std"],
-            c.free_nats,
-        )  # fmt: skip
-        losses["kl"] = c.kl_scale * kl
-        losses["reconstruction"] = (
-            c.reconstruction_scale * self.reconstruction_loss(feature, batch).mean()
-        )
-        reward = c.reward_scale * batch["reward"]
-        losses["reward"] = normal_loss(self.reward(feature), reward).mean()
-        if self.continues is not None:
-            logits = self.continues(feature)
-            ends = continue_loss(logits, batch["is_terminal"], c.gamma)
-            losses["continue"] = c.continue_scale * ends.mean()
-        # END 1.23
-        metrics = {f"loss/{name}": loss.detach() for name, loss in losses.items()}
-        return sum(losses.values()), states, metrics | {"kl": kl_mean}
-
-    def predict(self, feature: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward of a state, and its continuation with the discount γ in it. (..., F) → (...) twice
-
-        Without a continue predictor the second is γ everywhere.
-        """
-        reward = self.reward(feature)
-        if self.continues is None:
-            return reward, torch.full_like(reward, self.config.gamma)
-        return reward, torch.sigmoid(self.continues(feature))
-
-
 class DreamerV1:
     """The agent as the trainer sees it.
 
@@ -251,14 +167,14 @@ class DreamerV1:
         )
         h, z = filtered["h"][:, 0], filtered["z"][:, 0]
         policy = self.actor(get_feature(h, z))
-        # EXERCISE 1.24: mode, random action, or noisy sample (needs 1.17)
+        # EXERCISE 1.28: mode, random action, or noisy sample (needs 1.20)
         if not explore:
             action = policy.mode()
         elif self.updates == 0:
             action = 2 * torch.rand_like(policy.mean) - 1
         else:
             action = add_exploration_noise(policy.rsample(), self.config.exploration_noise)
-        # END 1.24
+        # END 1.28
         return action, {"h": h[None], "z": z, "action": action}
 
     # --- learning ---------------------------------------------------------------------------------
@@ -296,14 +212,14 @@ class DreamerV1:
         the last row of every sequence, the only one that can be terminal there).
         """
         rows = slice(-self.config.imagine_last or None, None)
-        # EXERCISE 1.25: detach, take `rows`, merge B and T, leave out terminal starts
+        # EXERCISE 1.29: detach, take `rows`, merge B and T, leave out terminal starts
         h = states["h"][:, rows].detach().flatten(0, 1)
         z = states["z"][:, rows].detach().flatten(0, 1)
         if self.config.use_continue:
             alive = is_terminal[:, rows].flatten() == 0
             h, z = h[alive], z[alive]
         return {"h": h[None], "z": z}
-        # END 1.25
+        # END 1.29
 
     def train_actor_critic(self, start: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of actor and critic on dreams in the world model, which stays as it is.
@@ -320,7 +236,7 @@ class DreamerV1:
         `policy_loss` and `value_loss`. Official dreamer.py, `train`.
         """
         c = self.config
-        # EXERCISE 1.26: dream, returns, weights, losses (needs 1.12 1.19 1.20 1.21 1.22)
+        # EXERCISE 1.30: dream, returns, weights, losses (needs 1.14 1.23 1.24 1.25 1.26)
         dream = self.world_model.rssm.rollout_imagination(
             start, lambda feature: self.actor(feature).rsample(), c.imagine_length
         )
@@ -331,7 +247,7 @@ class DreamerV1:
         weights = compute_discount_weights(continues[:, :-1], 1)
         policy_loss = actor_loss(returns, weights)
         value_loss = critic_loss(self.critic(feature[:, :-1].detach()), returns, weights)
-        # END 1.26
+        # END 1.30
         entropy = self.actor(feature[:, :-1].detach()).entropy()
         if c.entropy_scale:
             policy_loss = policy_loss - c.entropy_scale * (weights * entropy).mean()
@@ -354,12 +270,12 @@ class DreamerV1:
         """
         parameters = list(self.modules[name].parameters())
         optimizer = self.optimizers[name]
-        # EXERCISE 1.27: clear old gradients, backward into `parameters` alone, clip, step
+        # EXERCISE 1.31: clear old gradients, backward into `parameters` alone, clip, step
         optimizer.zero_grad(set_to_none=True)
         loss.backward(inputs=parameters)
         nn.utils.clip_grad_norm_(parameters, self.config.clip)
         optimizer.step()
-        # END 1.27
+        # END 1.31
 
     def prepare(self, batch: dict) -> dict[str, Tensor]:
         """Arrays of the replay → tensors on the device, with flags as floats."""
@@ -440,12 +356,12 @@ def next_row(env, action: np.ndarray) -> dict:
     `terminated`: the future is worth nothing. `truncated`: a time limit; the future was only not
     played. Both end the episode.
     """
-    # EXERCISE 1.28: the action, what it led to, and the three flags
+    # EXERCISE 1.32: the action, what it led to, and the three flags
     obs, reward, terminated, truncated, _ = env.step(action)
     outcome = {"action": action, "reward": float(reward)}
     last = bool(terminated or truncated)
     return obs | outcome | {"is_first": False, "is_last": last, "is_terminal": bool(terminated)}
-    # END 1.28
+    # END 1.32
 
 
 def train_simple(
@@ -469,7 +385,7 @@ def train_simple(
     buffer.add(row)
     score, scores = 0.0, []  # of the current episode; of those that ended since the last log
     for step in range(1, steps + 1):
-        # EXERCISE 1.29: act, store, reset where an episode ended, and learn (needs 1.15 1.16 1.28)
+        # EXERCISE 1.33: act, store, reset where an episode ended, and learn (needs 1.18 1.19 1.32)
         obs = {key: np.asarray(row[key])[None] for key in [*agent.keys, "is_first"]}
         action, state = agent.act(obs, state)
         row = next_row(env, action[0].cpu().numpy())
@@ -481,7 +397,7 @@ def train_simple(
             buffer.add(row)
         if step > prefill and step % train_every == 0 and buffer.ready(c.batch_length):
             metrics, _ = agent.train_step(buffer.sample(c.batch_size, c.batch_length))
-        # END 1.29
+        # END 1.33
         if step % log_every == 0:
             entry = {"step": step, "episode_return": float(np.mean(scores or [np.nan]))}
             log.append(entry | {name: float(x) for name, x in metrics.items()})

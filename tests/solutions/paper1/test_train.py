@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from solutions.paper1_dreamerv1 import train
+from solutions.paper1_dreamerv1 import rssm, train
 from solutions.paper1_dreamerv1.buffer import ReplayBuffer
 from solutions.paper1_dreamerv1.train import SIZES, TASKS, Agent, Config, DreamerV1
 from tests import oracle
@@ -147,9 +147,9 @@ def test_the_world_model_loss_is_the_sum_of_its_scaled_parts(monkeypatch):
     batch = make_batch()
     batch["is_terminal"][0, 3] = True
     batch["is_last"][:, 3] = True
-    losses = spy(monkeypatch, train, "normal_loss")
-    ends = spy(monkeypatch, train, "continue_loss")
-    kls = spy(monkeypatch, train, "kl_loss")
+    losses = spy(monkeypatch, rssm, "normal_loss")
+    ends = spy(monkeypatch, rssm, "continue_loss")
+    kls = spy(monkeypatch, rssm, "kl_loss")
     model = agent.world_model
     loss, states, metrics = model.loss(agent.prepare(batch))
     feature = torch.cat([states["z"], states["h"]], -1)
