@@ -2,7 +2,7 @@
 
     python -m tests.course.mutants [paper1_dreamerv1] [1.23 | rssm.py ...]
 
-Prints each mutant that all checks let pass, and exits with 1 if there is one. A mutant that computes
+Prints each mutant that all checks let pass; exits with 1 if there is one. A mutant that computes
 the same as the answer stands in tests/mutants/paperN.py with the reason: EQUIVALENT = {(exercise,
 edit): reason}. A reason whose mutant no longer exists or no longer survives is an error too.
 """
@@ -13,7 +13,6 @@ import importlib.util
 import sys
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 
 from course.cli import selected
 from course.grade import ROOT, Grader, Paper, passes
