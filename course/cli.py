@@ -1,12 +1,16 @@
-"""course next | grade | hint | progress | diff | reset | update
+"""course next | grade | hint | progress | watch | diff | reset | update | batch
 
-    course grade [1.6 | 1 | file.py ...] [--code solutions|PATH] [--gradescope results.json]
     course next               the first exercise that can be done now
-    course progress           a bar for every paper
+    course grade [1.6 | 1 | rssm.py ...] [--gradescope results.json]
     course hint 1.6 [1|2|3]   where to look, the steps in words, the skeleton
-    course diff 1.6           the reference beside your answer
-    course reset 1.6          an empty hole again; your answer is kept in .orig
-    course update             the newest templates with your answers
+    course progress           a bar for every paper
+    course watch [1.6 | ...]  grade a file again whenever it is saved
+    course diff 1.6           the reference beside your answer, once it passes
+    course reset 1.6          an empty hole again; your file is kept as .orig
+    course update [REF]       the newest course with your answers; REF is a commit or branch
+    course batch FOLDER [--out grades.csv]     instructors: grade a folder of submissions
+
+    --code mine|solutions|PATH    whose answers: the folder that holds paper1_dreamerv1/
 
 Exit codes: 0 all graded exercises pass, 1 some do not, 2 the command could not be carried out.
 """
@@ -14,6 +18,8 @@ Exit codes: 0 all graded exercises pass, 1 some do not, 2 the command could not 
 import difflib
 import re
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from course import holes, report, templates
@@ -24,13 +30,27 @@ class CommandError(Exception):
     """One line for the user, exit code 2."""
 
 
+def fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+# --- what the words of a command name ---------------------------------------------------------
+
+
 def papers(code: Path, root: Path = ROOT) -> list[Paper]:
     """All papers that have exercises and checks for them, in order."""
     folders = {path.parent.name for path in templates.sources(root) if path.parent.parent == root}
     if not folders:  # solutions/ is gone: the learner's own files have the markers
         folders = {path.parent.name for path in code.glob("paper*_*/*.py")}
     found = [Paper(folder, code, root) for folder in sorted(folders)]
-    return [paper for paper in found if paper.holes and paper.has_checks()]
+    found = [paper for paper in found if paper.holes and paper.has_checks()]
+    if not found:
+        raise CommandError("no paper has graders yet")
+    if not any(paper.mine for paper in found):
+        names = " or ".join(paper.folder for paper in found)
+        raise CommandError(f"{code} holds no {names}: name the folder that does with --code")
+    return [paper for paper in found if paper.mine]
 
 
 def code_folder(arguments: list[str], root: Path = ROOT) -> Path:
@@ -56,150 +76,196 @@ def option(arguments: list[str], name: str) -> str:
 
 def selected(paper: Paper, wanted: list[str]) -> list[str]:
     """The exercises that words name: 1.6, 1 (a paper), rssm.py (a file); all if there are none."""
-
-    def matches(id: str, word: str) -> bool:
-        stem = paper.holes[id][0]
-        return word in (id, id.split(".")[0], paper.folder, stem, f"{stem}.py") or (
-            Path(word).stem == stem and Path(word).parent.name == paper.folder
-        )
-
-    return [id for id in paper.ids() if not wanted or any(matches(id, w) for w in wanted)]
+    return [id for id in paper.ids() if not wanted or any(names(paper, id, w) for w in wanted)]
 
 
-def find(id: str, code: Path) -> Paper:
-    """The paper that has an exercise."""
+def names(paper: Paper, id: str, word: str) -> bool:
+    """Whether a word names an exercise, its file or its paper."""
+    stem, path = paper.holes[id][0], Path(word)
+    return word.rstrip("/") in (id, id.split(".")[0], paper.folder, stem, f"{stem}.py") or (
+        path.stem == stem and path.parent.name == paper.folder
+    )
+
+
+def choose(code: Path, wanted: list[str]) -> list[tuple[Paper, list[str]]]:
+    """Papers and exercises that words name. Errors: CommandError, a word that names none."""
+    found = papers(code)
+    for word in wanted:
+        if not any(names(paper, id, word) for paper in found for id in paper.holes):
+            raise CommandError(f"no exercise, file or paper is named {word}")
+    chosen = [(paper, selected(paper, wanted)) for paper in found]
+    return [(paper, ids) for paper, ids in chosen if ids]
+
+
+def find(arguments: list[str], code: Path) -> tuple[Paper, str]:
+    """The one exercise that a command is about, and its paper."""
+    if not arguments:
+        raise CommandError("name an exercise, such as 1.6")
     for paper in papers(code):
-        if id in paper.holes:
-            return paper
-    raise CommandError(f"there is no exercise {id}")
+        if arguments[0] in paper.holes:
+            return paper, arguments[0]
+    raise CommandError(f"there is no exercise {arguments[0]}")
 
 
-def grade_all(arguments: list[str], show: bool = True) -> list[tuple[Paper, list[Outcome]]]:
-    """Grade what the arguments name, printing each outcome as it comes."""
-    code, results = code_folder(arguments), []
-    for paper in papers(code):
-        ids = selected(paper, arguments)
-        if not ids:
-            continue
-        if show:
-            lent = "" if paper.lent else "; solutions/ is not here: no lending, no diagnosis"
-            print(f"grading {code / paper.folder}{lent}")
-            for place, line in paper.outside():
-                print(f"not graded: {place}: {line}  (put imports and helpers inside the hole)")
-        with Grader(paper) as grader:
-            outcomes = []
-            for outcome in grader.grade(ids):
-                outcomes.append(outcome)
-                if show:
-                    print(report.lines(outcome), flush=True)
-        results.append((paper, outcomes))
-    if not results:
-        names = " ".join(arguments)
-        raise CommandError(f"no exercise is named {names}" if names else "no paper has graders yet")
-    return results
+# --- grading ------------------------------------------------------------------------------------
+
+
+def outcomes(paper: Paper, ids: list[str], show: bool = True) -> Iterator[Outcome]:
+    """Grade exercises of a paper; with `show` print each as it comes."""
+    if show:
+        place = next(iter(paper.paths.values())).parent
+        lent = "" if paper.lent else "; solutions/ is not here: no lending, no diagnosis"
+        print(f"grading {place}{lent}")
+        for place, line in paper.outside():
+            print(f"not graded: {place}: {line}  (put imports and helpers inside the hole)")
+    with Grader(paper) as grader:
+        for outcome in grader.grade(ids):
+            if show:
+                print(report.lines(outcome), flush=True)
+            yield outcome
 
 
 def grade(arguments: list[str]) -> int:
     target = option(arguments, "--gradescope")
-    outcomes = [outcome for _, found in grade_all(arguments) for outcome in found]
-    print(report.summary(outcomes))
+    code = code_folder(arguments)
+    found = [o for paper, ids in choose(code, arguments) for o in outcomes(paper, ids)]
+    print(report.summary(found))
     if target:
-        report.write_gradescope(Path(target), outcomes)
-    return int(any(outcome.status != "pass" for outcome in outcomes))
+        report.write_gradescope(Path(target), found)
+    return int(any(outcome.status != "pass" for outcome in found))
 
 
 def progress(arguments: list[str]) -> int:
-    for paper, outcomes in grade_all(arguments, show=False):
-        print(report.bar(paper.folder, outcomes))
+    for paper, ids in choose(code_folder(arguments), arguments):
+        print(report.bar(paper.folder, list(outcomes(paper, ids, show=False))))
     return 0
 
 
 def next_(arguments: list[str]) -> int:
-    """The first exercise that does not pass; what it builds on may be lent."""
-    found = papers(code_folder(arguments))
-    if not found:
-        raise CommandError("no paper has graders yet")
-    for paper in found:
-        with Grader(paper) as grader:
-            for outcome in grader.grade():
-                if outcome.status != "pass":
-                    _, hole = paper.holes[outcome.exercise]
-                    print(f"{outcome.exercise}  {hole.function}  {outcome.place}")
-                    print(report.wrapped(hole.task))
-                    print(f"     the reference takes {hole.size} lines; course hint {hole.id}")
-                    return 0
+    """The first exercise that does not pass; what it builds on is lent."""
+    for paper, ids in choose(code_folder(arguments), arguments):
+        for outcome in outcomes(paper, ids, show=False):
+            if outcome.status == "pass":
+                continue
+            _, hole = paper.holes[outcome.exercise]
+            if outcome.status == "fail":
+                print(report.lines(outcome))
+            else:
+                print(f"{hole.id}  {hole.function}  {outcome.place}")
+                print(report.wrapped(hole.task))
+                print(f"     the reference takes {hole.lines}; course hint {hole.id}")
+            return 0
     print("every exercise passes")
     return 0
 
 
+def watch(arguments: list[str]) -> int:
+    """Grade again what has been saved, until Ctrl-C."""
+    code, seen = code_folder(arguments), {}
+    try:
+        while True:
+            for paper, ids in choose(code, arguments):
+                times = {stem: path.stat().st_mtime for stem, path in paper.paths.items()}
+                old = seen.get(paper.folder, {})
+                changed = {stem for stem in times if times[stem] != old.get(stem)}
+                ids = [id for id in ids if paper.holes[id][0] in changed]
+                seen[paper.folder] = times
+                if ids:
+                    print(report.summary(list(outcomes(paper, ids))), "· watching, Ctrl-C ends")
+            time.sleep(0.5)  # notifications fail on network and WSL folders: ask
+    except KeyboardInterrupt:
+        return 0
+
+
+# --- help ---------------------------------------------------------------------------------------
+
+
 def hint(arguments: list[str]) -> int:
-    if not arguments:
-        raise CommandError("course hint needs an exercise, such as 1.6")
-    id, level = arguments[0], int(arguments[1]) if len(arguments) > 1 else 1
-    paper = find(id, ROOT)
+    paper, id = find(arguments, ROOT)
+    level = arguments[1] if len(arguments) > 1 else "1"
     page = ROOT / paper.folder / "HINTS.md"
     text = page.read_text("utf-8") if page.exists() else ""
     section = re.search(rf"^## {re.escape(id)}\b.*?(?=^## |\Z)", text, re.S | re.M)
     pattern = r"<summary>(.*?)</summary>\s*(.*?)\s*</details>"
     details = re.findall(pattern, section[0], re.S) if section else []
-    if not 1 <= level <= len(details):
-        raise CommandError(f"exercise {id} has {len(details)} hints")
-    title, body = details[level - 1]
+    if level not in [str(n + 1) for n in range(len(details))]:
+        raise CommandError(f"exercise {id} has {len(details)} hints, and none is named {level}")
+    title, body = details[int(level) - 1]
     print(f"{id}, hint {level} of {len(details)}: {title}\n\n{body}")
+    if int(level) < len(details):
+        print(f"\nnext: course hint {id} {int(level) + 1}")
     return 0
 
 
 def diff(arguments: list[str]) -> int:
-    if not arguments:
-        raise CommandError("course diff needs an exercise, such as 1.6")
     code = code_folder(arguments)
-    paper = find(arguments[0], code)
-    with Grader(paper) as grader:
-        if grader.one(arguments[0]).status != "pass":
-            raise CommandError(f"exercise {arguments[0]} does not pass yet: course hint first")
-    mine = (paper.body(arguments[0]) or "").splitlines()
-    reference = paper.holes[arguments[0]][1].body.splitlines()
-    print("\n".join(difflib.unified_diff(mine, reference, "yours", "reference", lineterm="", n=99)))
+    paper, id = find(arguments, code)
+    if not paper.lent:
+        raise CommandError("solutions/ is not here: there is nothing to compare with")
+    if next(outcomes(paper, [id], show=False)).status != "pass":
+        raise CommandError(f"exercise {id} does not pass yet: course hint {id}")
+    mine = paper.body(id).splitlines()
+    reference = paper.holes[id][1].body.splitlines()
+    lines = difflib.unified_diff(mine, reference, "yours", "reference", lineterm="", n=99)
+    print("\n".join(lines) or "yours is the reference, line by line")
     return 0
 
 
+# --- files --------------------------------------------------------------------------------------
+
+
 def reset(arguments: list[str]) -> int:
-    if not arguments:
-        raise CommandError("course reset needs an exercise, such as 1.6")
-    paper = find(arguments[0], ROOT)
-    stem = paper.holes[arguments[0]][0]
+    paper, id = find(arguments, ROOT)
+    stem = paper.holes[id][0]
+    if not paper.lent:
+        raise CommandError("solutions/ is not here: the empty hole cannot be made again")
     path = ROOT / paper.folder / f"{stem}.py"
     new = templates.template(paper.reference[stem])
     old = path.read_text("utf-8") if path.exists() else ""
-    kept = {id: body for id, body in holes.bodies(old).items() if id != arguments[0]}
-    path.with_suffix(".py.orig").write_text(old, "utf-8")
+    kept = {other: body for other, body in holes.bodies(old).items() if other != id}
+    copy = path.with_suffix(".py.orig")
+    copy.write_text(old, "utf-8")
     path.write_text(holes.fill(new, kept), "utf-8")
-    print(f"{arguments[0]} is empty again; the old file is {path.name}.orig")
+    print(f"{id} is empty again; the file as it was is {copy.name}")
     return 0
 
 
 def update(arguments: list[str]) -> int:
-    for path in templates.write():
-        print(f"updated {path.relative_to(ROOT)}; your answers are kept")
-    return 0
+    from course import classroom
+
+    return classroom.update(arguments[0] if arguments else "")
+
+
+def batch(arguments: list[str]) -> int:
+    from course import classroom
+
+    out = Path(option(arguments, "--out") or "grades.csv")
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        raise CommandError("course batch needs one folder, which holds a folder a submission")
+    return classroom.batch(Path(arguments[0]), out)
 
 
 COMMANDS = {
-    "grade": grade, "next": next_, "progress": progress, "hint": hint, "diff": diff,
-    "reset": reset, "update": update,
+    "next": next_, "grade": grade, "hint": hint, "progress": progress, "watch": watch,
+    "diff": diff, "reset": reset, "update": update, "batch": batch,
 }  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] not in COMMANDS:
+    if not arguments or {"-h", "--help"} & set(arguments):
         print(__doc__)
-        return 0 if arguments in ([], ["--help"], ["-h"]) else 2
+        return 0
+    if arguments[0] not in COMMANDS:
+        return fail(f"there is no command {arguments[0]}; there are {', '.join(COMMANDS)}")
     try:
         return COMMANDS[arguments[0]](arguments[1:])
-    except (CommandError, holes.MarkerError, ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    except SyntaxError as error:
+        return fail(f"{error.filename}:{error.lineno}: {error.msg}")
+    except (CommandError, ValueError, OSError) as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        return fail("interrupted")
 
 
 def run() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from course import holes, templates
-from course.checks import same
+from course.checks import agrees, same
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 10.0  # seconds of one check
@@ -89,17 +89,29 @@ class Worker:
                 ended = "ended the Python process (os._exit, a crash, or no memory left)"
             if line is None:
                 self.close()
-                answer = {"check": started or "", "claim": "", "given": "", "observed": []}
-                answers.append(answer | {"outcome": "fail", "error": ended, "at": None})
-                answers[-1]["observed"] = [["raised", ended.split()[0]]]
+                lost = {"check": started or "", "claim": "", "given": "", "seen": [], "at": None}
+                answers.append(judged(lost | {"error": ended, "raised": ended.split()[0]}))
                 return answers
             answer = json.loads(line)
             if "done" in answer:
+                if not answer["clean"]:  # student code changed torch itself, say
+                    self.close()
                 return answers
             if "started" in answer:
                 started = answer["started"]
             else:
-                answers.append(answer)
+                answers.append(judged(answer))
+
+
+def judged(answer: dict) -> dict:
+    """A worker's answer with the verdict: the first observation that disagrees, if any."""
+    for name, got, want, *tolerance in answer["seen"]:
+        if not agrees(got, want, *tolerance):
+            answer["failed"] = {"name": name, "got": got, "want": want}
+            break
+    passed = "failed" not in answer and "error" not in answer
+    answer["outcome"] = "pass" if passed else "todo" if answer.get("todo") else "fail"
+    return answer
 
 
 class Paper:
@@ -115,7 +127,9 @@ class Paper:
         reference, mine = root / "solutions" / folder, code / folder
         self.reference = {path.stem: path.read_text("utf-8") for path in reference.glob("*.py")}
         self.paths = {path.stem: path for path in sorted(mine.glob("*.py"))}
-        self.mine = {stem: path.read_text("utf-8") for stem, path in self.paths.items()}
+        self.mine = {
+            stem: path.read_text("utf-8", errors="replace") for stem, path in self.paths.items()
+        }
         self.lent = bool(self.reference)  # whether there is a reference to grade within
         shown = self.reference or self.mine
         self.holes = {
@@ -216,7 +230,10 @@ def edited(body: str, old: str, new: str) -> str:
 
 def vector(answers: list[dict]) -> list:
     """All that a program was seen to do: the observations of every check."""
-    return [answer["observed"] for answer in answers]
+    return [
+        [*([name, got] for name, got, *_ in answer["seen"]), answer.get("raised")]
+        for answer in answers
+    ]
 
 
 class Grader:
@@ -253,7 +270,8 @@ class Grader:
             outcome.status = "pass"
             return outcome
         own = {need: paper.body(need) for need in paper.needs(id)}
-        if own and not any(x is None or holes.is_todo(x) for x in own.values()):
+        ended = answers[-1].get("raised") in ("stopped", "ended") if answers else False
+        if own and not ended and not any(x is None or holes.is_todo(x) for x in own.values()):
             again = self.worker.run(paper.job(id, bodies | own))
             if passes(again):
                 outcome.status, outcome.note = (

@@ -43,12 +43,20 @@ class Hole:
     @property
     def size(self) -> int:
         """Lines of the body that are not blank."""
-        return sum(bool(line.strip()) for line in self.body.splitlines())
+        return size(self.body)
 
     @property
-    def todo(self) -> bool:
-        """Whether the body is still what a template holds."""
-        return is_todo(self.body)
+    def lines(self) -> str:
+        """1 line, 2 lines"""
+        return lines(self.body)
+
+
+def size(body: str) -> int:
+    return sum(bool(line.strip()) for line in body.splitlines())
+
+
+def lines(body: str) -> str:
+    return f"{size(body)} line{'s' * (size(body) != 1)}"
 
 
 def is_todo(body: str) -> bool:
@@ -146,13 +154,9 @@ def stub(text: str) -> str:
     """The template: every hole says how long the reference is, and raises."""
 
     def empty(match: re.Match) -> str:
-        count = sum(bool(line.strip()) for line in match["body"].splitlines())
-        lines = f"{count} line{'s' * (count != 1)}"
-        return (
-            match["head"]
-            + f"{match['indent']}# TODO: your code here (the reference takes {lines})\n"
-            + f'{match["indent"]}raise NotImplementedError("exercise {match["id"]}")\n'
-            + match["tail"]
-        )
+        todo = f"# TODO: your code here (the reference takes {lines(match['body'])})"
+        error = f'raise NotImplementedError("exercise {match["id"]}")'
+        rows = "".join(f"{match['indent']}{row}\n" for row in (todo, error))
+        return match["head"] + rows + match["tail"]
 
     return HOLE.sub(empty, text)

@@ -102,7 +102,7 @@ def write(root: Path = ROOT, force: bool = False) -> list[Path]:
             path.with_suffix(".py.orig").write_text(old, "utf-8")
         elif old and not force:
             new = merge(new, old)
-        if new != old:
+        if new != old or not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(new, "utf-8")
             changed.append(path)

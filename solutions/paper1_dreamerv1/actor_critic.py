@@ -191,3 +191,9 @@ def critic_loss(values: Tensor, returns: Tensor, weights: Tensor) -> Tensor:
     error = (values - returns.detach()).square()
     return (weights.detach() * 0.5 * error).mean()
     # END 1.26
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

@@ -124,3 +124,9 @@ def stack(rows: list[dict]) -> dict[str, np.ndarray]:
     """[{name: (...)}, ...] → {name: (n, ...)}; Python's numbers become float32, its bools bool."""
     stacked = {key: np.stack([np.asarray(row[key]) for row in rows]) for key in rows[0]}
     return {k: x.astype(np.float32) if x.dtype == np.float64 else x for k, x in stacked.items()}
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

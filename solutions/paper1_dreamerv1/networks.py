@@ -347,3 +347,9 @@ def keras_init(module: nn.Module) -> None:
             nn.init.orthogonal_(parameter)
         else:
             nn.init.xavier_uniform_(parameter)
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

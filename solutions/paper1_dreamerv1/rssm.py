@@ -324,3 +324,9 @@ class WorldModel(nn.Module):
         if self.continues is None:
             return reward, torch.full_like(reward, self.config.gamma)
         return reward, torch.sigmoid(self.continues(feature))
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

@@ -406,3 +406,9 @@ def train_simple(
     if path:
         torch.save(agent.state_dict(), path)
     return log
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

@@ -249,7 +249,8 @@ def test_a_paper_without_checks_is_not_graded(toy):
     assert [paper.folder for paper in cli.papers(toy, toy)] == [PAPER]
     for path in (toy / "tests" / "paper1").glob("*.py"):
         path.unlink()
-    assert cli.papers(toy, toy) == []
+    with pytest.raises(cli.CommandError, match="no paper has graders"):
+        cli.papers(toy, toy)
 
 
 def test_words_select_exercises_papers_and_files(toy):
@@ -262,5 +263,44 @@ def test_words_select_exercises_papers_and_files(toy):
 
 
 def test_the_vector_of_observations_is_what_all_checks_saw():
-    answers = [{"observed": [["a", 1]]}, {"observed": [["raised", "KeyError"]]}]
-    assert vector(answers) == [[["a", 1]], [["raised", "KeyError"]]]
+    answers = [{"seen": [["a", 1, 2]]}, {"seen": [["b", 3, 3, 0.1]], "raised": "KeyError"}]
+    assert vector(answers) == [[["a", 1], None], [["b", 3], "KeyError"]]
+
+
+# --- code that lies -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    from course import checks\n"
+        "    checks.agrees = checks.same = lambda *_: True\n    return x\n",
+        "    class Yes(float):\n        def __eq__(self, other):\n            return True\n"
+        "    return [Yes(0), Yes(0)]\n",
+        '    import os\n    os.write(1, b\'{"done": true, "clean": true}\\n\')\n    return x\n',
+    ],
+)
+def test_code_that_meddles_with_the_comparison_fails(toy, grade, body):
+    answer(toy, e1_1=body)
+    assert grade(toy, "1.1")[0].status == "fail"
+
+
+def test_what_one_answer_changes_in_torch_does_not_reach_the_next(toy, grade):
+    answer_all(toy)
+    answer(toy, e1_1="    torch.randn_like = None\n    torch.set_default_dtype(torch.float64)\n")
+    assert [outcome.status for outcome in grade(toy)] == ["fail", "pass", "pass"]
+
+
+def test_an_answer_that_wants_all_memory_is_one_line(toy, grade):
+    answer_all(toy)
+    answer(toy, e1_1="    return torch.zeros(10**10).new_ones(10**11) + x\n")
+    broken, *others = grade(toy)
+    assert broken.status == "fail" and "memory" in broken.check["error"].lower()
+    assert [outcome.status for outcome in others] == ["pass", "pass"]
+
+
+def test_a_file_that_is_not_utf8_is_graded_all_the_same(toy, grade):
+    answer(toy, e1_1=ANSWERS["1.1"])
+    path = toy / PARTS
+    path.write_bytes(path.read_bytes() + b"# caf\xe9\n")
+    assert grade(toy, "1.1")[0].status == "pass"

@@ -1,0 +1,88 @@
+"""Lending: the learner's program, with the exercises that are not done yet from the reference."""
+
+import linecache
+import sys
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+
+from course import holes
+from course.grade import ROOT, Paper
+from course.worker import load
+
+USAGE = """\
+usage: python {file} [EXERCISE ...]          grade this file, or some of its exercises
+       python {file} [--borrow] task=pendulum [key=value ...]     train with this code
+
+--borrow    exercises that are not done yet are lent by the reference; options: dreamer-train --help
+"""
+
+
+def code(folder: str, where: Path | None = None, quiet: bool = False) -> SimpleNamespace:
+    """The modules of a paper, imported when first used: `code("paper1_dreamerv1").rssm.RSSM`.
+
+    folder   name of the paper's folder
+    where    the folder that holds it; None: this project's, which the learner edits
+
+    Exercises without an answer get the reference's, and a line says which. What is imported later
+    under the paper's name, by dreamkit too, is this code.
+    """
+    where = where or ROOT
+    paper = Paper(folder, where)
+    if not paper.mine:
+        raise FileNotFoundError(f"there is no {folder} in {where}")
+    missing = [id for id in paper.ids() if paper.body(id) is None]
+    if missing:
+        raise ValueError(f"the markers of {missing[0]} are gone: course reset {missing[0]}")
+    todo = [id for id in paper.ids() if holes.is_todo(paper.body(id))]
+    if todo and not paper.lent:
+        raise ValueError(f"{todo[0]} is not done yet, and without solutions/ nothing can be lent")
+    lent = {id: paper.holes[id][1].body for id in todo}
+    modules = {}
+    for stem, text in paper.mine.items():
+        filled, path = holes.fill(text, lent), str(paper.paths[stem])
+        if filled != text:  # line numbers have moved: tracebacks show the filled text
+            path = f"<{folder}/{stem}.py with lent exercises>"
+            linecache.cache[path] = (len(filled), None, filled.splitlines(True), path)
+        modules[f"{folder}.{stem}"] = {"text": filled, "path": path}
+    if not quiet:
+        done = len(paper.ids()) - len(todo)
+        print(f"{folder}: your code for {done} of {len(paper.ids())} exercises")
+        if todo:
+            names = ", ".join(todo) if done else "all of them"
+            print(textwrap.fill(f"lent by the reference: {names}", 90, subsequent_indent="  "))
+    return load({"modules": modules})
+
+
+def run(file: str) -> None:
+    """`python paper1_dreamerv1/rssm.py`: grade the file; `train.py` with options: train."""
+    from course import cli
+
+    path = Path(file).resolve()
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE.format(file=path.name))
+        sys.exit(0)
+    if any("=" in word or word == "--borrow" for word in arguments):
+        if path.name != "train.py":
+            sys.exit(cli.fail(f"{path.name} takes exercises; to train: python train.py task=…"))
+        train(path, arguments)
+    words = arguments or [str(path)]
+    sys.exit(cli.main(["grade", *words, "--code", str(path.parent.parent)]))
+
+
+def train(path: Path, arguments: list[str]) -> None:
+    """dreamkit's trainer with the code of a folder. Ends the process."""
+    from course import cli
+    from dreamkit.cli import command, train_command
+
+    folder, where = path.parent.name, path.parent.parent
+    if "--borrow" in arguments:
+        arguments.remove("--borrow")
+        try:
+            code(folder, where)
+        except (OSError, ValueError) as error:
+            sys.exit(cli.fail(str(error)))
+    name = {ROOT: "mine", ROOT / "solutions": "solutions"}.get(where, str(where))
+    given = [f"agent={folder.split('_', 1)[1]}", f"code={name}", *arguments]
+    command(lambda _: train_command(given))()
