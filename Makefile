@@ -1,12 +1,13 @@
 # make demo    train DreamerV3 on CartPole from pixels until it is solved, and write its report
 # make test    the project's tests
-# Both make .venv on first use. PYTHON picks the interpreter: make test PYTHON=python3.12
+# make grade   your answers to the exercises
+# All make .venv on first use. PYTHON picks the interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
 BIN := .venv/bin
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test check clean
+.PHONY: demo test grade check clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -14,6 +15,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+grade: .venv/installed
+	$(BIN)/course grade
 
 check: .venv/installed
 	$(BIN)/ruff check .

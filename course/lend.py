@@ -12,9 +12,12 @@ from course.worker import load
 
 USAGE = """\
 usage: python {file} [EXERCISE ...]          grade this file, or some of its exercises
-       python {file} [--borrow] task=pendulum [key=value ...]     train with this code
+       python {file} [--borrow] [--simple] task=pendulum [key=value ...]
+                                             train with this code
 
---borrow    exercises that are not done yet are lent by the reference; options: dreamer-train --help
+--borrow    exercises that are not done yet are lent by the reference
+--simple    the short loop and the buffer of this folder instead of dreamkit's trainer
+key=value   as for dreamer-train: steps=6000 seed=0 run=runs/mine agent.gamma=0.98
 """
 
 
@@ -63,7 +66,7 @@ def run(file: str) -> None:
     if {"-h", "--help"} & set(arguments):
         print(USAGE.format(file=path.name))
         sys.exit(0)
-    if any("=" in word or word == "--borrow" for word in arguments):
+    if any("=" in word or word in ("--borrow", "--simple") for word in arguments):
         if path.name != "train.py":
             sys.exit(cli.fail(f"{path.name} takes exercises; to train: python train.py task=…"))
         train(path, arguments)
@@ -72,17 +75,50 @@ def run(file: str) -> None:
 
 
 def train(path: Path, arguments: list[str]) -> None:
-    """dreamkit's trainer with the code of a folder. Ends the process."""
+    """Train with the code of a folder. Ends the process."""
     from course import cli
     from dreamkit.cli import command, train_command
 
     folder, where = path.parent.name, path.parent.parent
+    options = [word for word in arguments if word not in ("--borrow", "--simple")]
     if "--borrow" in arguments:
-        arguments.remove("--borrow")
         try:
             code(folder, where)
         except (OSError, ValueError) as error:
             sys.exit(cli.fail(str(error)))
     name = {ROOT: "mine", ROOT / "solutions": "solutions"}.get(where, str(where))
-    given = [f"agent={folder.split('_', 1)[1]}", f"code={name}", *arguments]
-    command(lambda _: train_command(given))()
+    options = [f"agent={folder.split('_', 1)[1]}", f"code={name}", *options]
+    command(lambda _: (simple if "--simple" in arguments else train_command)(options))()
+
+
+def simple(options: list[str]) -> int:
+    """The short loop of train.py with the folder's own buffer; then twenty episodes."""
+    import numpy as np
+    import torch
+
+    from dreamkit import UserError, agents
+    from dreamkit.collect import evaluate
+    from dreamkit.config import resolve
+    from dreamkit.envs import make
+
+    cfg = resolve(options)
+    module = agents.load(cfg["agent_name"], cfg["code"])
+    if not hasattr(module, "train_simple"):
+        raise UserError(f"{cfg['agent_name']} has no short loop: leave --simple out")
+    torch.set_num_threads(1)
+    torch.manual_seed(cfg["seed"])
+    env = make(**cfg["task"])
+    try:
+        config = module.Config(**cfg["agent"])
+        agent = module.Agent(env.observation_space.spaces, env.action_space, config)
+    except ValueError as error:
+        raise UserError(f"{cfg['agent_name']} cannot use this task: {error}") from None
+    buffer = sys.modules[module.Agent.__module__.replace(".train", ".buffer")]
+    path = Path(cfg["run"] or f"runs/simple-{cfg['task']['name']}")
+    path.mkdir(parents=True, exist_ok=True)
+    replay = buffer.ReplayBuffer(cfg["replay_rows"], cfg["seed"])
+    log = module.train_simple(env, agent, replay, cfg["steps"], path=str(path / "agent.pt"))
+    scores = evaluate(agent, lambda: make(**cfg["task"]), 20, cfg["seed"])["scores"]
+    print(f"{len(log)} log lines; evaluation {np.mean(scores):.1f} ± {np.std(scores):.1f}")
+    print(f"saved {path / 'agent.pt'}")
+    return 0

@@ -8,6 +8,7 @@ The build refuses broken markers, templates that do not compile, and answers tha
 """
 
 import difflib
+import re
 import sys
 from pathlib import Path
 
@@ -73,6 +74,33 @@ def check_pages(root: Path, solution: Path, text: str) -> None:
                 raise LeakError(f"{page.name} shows the answer of {hole.id}: «{leaked[0]}»")
 
 
+def table(folder: str, root: Path = ROOT) -> str:
+    """The exercises of a paper as a Markdown table."""
+    found = [
+        (holes.order(id), path.name, hole)
+        for path in sorted((root / "solutions" / folder).glob("**/*.py"))
+        for id, hole in holes.holes(path.read_text("utf-8")).items()
+    ]
+    rows = [
+        f"| {hole.id} | `{file}` | `{hole.function}` | {hole.task} | {hole.size} "
+        f"| {' '.join(hole.needs)} |"
+        for _, file, hole in sorted(found, key=lambda row: row[0])
+    ]
+    head = ["| | file | function | what to do | lines | needs |", "|---|---|---|---|---|---|"]
+    return "\n".join(head + rows) + "\n"
+
+
+def with_table(page: str, folder: str, root: Path = ROOT) -> str:
+    """A guide with the newest table of exercises between its two comment lines."""
+    pattern = r"(<!-- exercises -->\n).*?(<!-- end of exercises -->)"
+    return re.sub(pattern, lambda m: m[1] + table(folder, root) + m[2], page, flags=re.S)
+
+
+def guides(root: Path = ROOT) -> list[Path]:
+    folders = {path.parent for path in sources(root)}
+    return [folder / "README.md" for folder in sorted(folders) if (folder / "README.md").exists()]
+
+
 def merge(new: str, mine: str) -> str:
     """A new template with the bodies that a learner has written."""
     written = {id: body for id, body in holes.bodies(mine).items() if not holes.is_todo(body)}
@@ -106,6 +134,12 @@ def write(root: Path = ROOT, force: bool = False) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(new, "utf-8")
             changed.append(path)
+    for guide in guides(root):
+        old = guide.read_text("utf-8")
+        new = with_table(old, guide.parent.name, root)
+        if new != old:
+            guide.write_text(new, "utf-8")
+            changed.append(guide)
     return changed
 
 
@@ -117,6 +151,10 @@ def stale(root: Path = ROOT, strict: bool = False) -> list[str]:
         old = path.read_text("utf-8") if path.exists() else ""
         if (old if strict else emptied(new, old)) != new:
             result.append(str(path.relative_to(root)))
+    for guide in guides(root):
+        page = guide.read_text("utf-8")
+        if with_table(page, guide.parent.name, root) != page:
+            result.append(str(guide.relative_to(root)))
     return result
 
 
