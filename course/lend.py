@@ -1,5 +1,6 @@
 """Lending: the learner's program, with the exercises that are not done yet from the reference."""
 
+import importlib
 import linecache
 import sys
 import textwrap
@@ -113,7 +114,7 @@ def simple(options: list[str]) -> int:
         agent = module.Agent(env.observation_space.spaces, env.action_space, config)
     except ValueError as error:
         raise UserError(f"{cfg['agent_name']} cannot use this task: {error}") from None
-    buffer = sys.modules[module.Agent.__module__.replace(".train", ".buffer")]
+    buffer = importlib.import_module(module.__name__.replace(".train", ".buffer"))
     path = Path(cfg["run"] or f"runs/simple-{cfg['task']['name']}")
     path.mkdir(parents=True, exist_ok=True)
     replay = buffer.ReplayBuffer(cfg["replay_rows"], cfg["seed"])

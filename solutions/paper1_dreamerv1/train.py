@@ -401,7 +401,8 @@ def train_simple(
         if step % log_every == 0:
             entry = {"step": step, "episode_return": float(np.mean(scores or [np.nan]))}
             log.append(entry | {name: float(x) for name, x in metrics.items()})
-            print("  ".join(f"{name} {x:.4g}" for name, x in log[-1].items()))
+            shown = ("step", "episode_return", "kl", "loss/reconstruction", "value", "entropy")
+            print("  ".join(f"{key} {log[-1][key]:.4g}" for key in shown if key in log[-1]))
             scores = []
     if path:
         torch.save(agent.state_dict(), path)
