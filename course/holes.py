@@ -145,6 +145,19 @@ def fill(text: str, bodies: dict[str, str]) -> str:
     return HOLE.sub(lambda m: m["head"] + bodies.get(m["id"], m["body"]) + m["tail"], text)
 
 
+def line_numbers(text: str, bodies: dict[str, str]) -> list[int]:
+    """For each line of `fill(text, bodies)` the number of its line in `text`, from 1."""
+    numbers, line, end = [], 1, 0
+    for match in HOLE.finditer(text):
+        before = text.count("\n", end, match.start("body"))
+        numbers += range(line, line + before)
+        line, end = line + before, match.end("body")
+        old, new = match["body"].count("\n"), bodies.get(match["id"], match["body"]).count("\n")
+        numbers += [line + min(i, old - 1) for i in range(new)]
+        line += old
+    return numbers + list(range(line, line + text.count("\n", end) + 1))
+
+
 def bodies(text: str) -> dict[str, str]:
     """{exercise: body} of a source, however broken its Python is."""
     return {match["id"]: match["body"] for match in HOLE.finditer(text)}

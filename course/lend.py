@@ -1,7 +1,6 @@
 """Lending: the learner's program, with the exercises that are not done yet from the reference."""
 
 import importlib
-import linecache
 import sys
 import textwrap
 from pathlib import Path
@@ -44,11 +43,11 @@ def code(folder: str, where: Path | None = None, quiet: bool = False) -> SimpleN
     lent = {id: paper.holes[id][1].body for id in todo}
     modules = {}
     for stem, text in paper.mine.items():
-        filled, path = holes.fill(text, lent), str(paper.paths[stem])
-        if filled != text:  # line numbers have moved: tracebacks show the filled text
-            path = f"<{folder}/{stem}.py with lent exercises>"
-            linecache.cache[path] = (len(filled), None, filled.splitlines(True), path)
-        modules[f"{folder}.{stem}"] = {"text": filled, "path": path}
+        modules[f"{folder}.{stem}"] = {
+            "text": holes.fill(text, lent),
+            "path": str(paper.paths[stem]),
+            "lines": holes.line_numbers(text, lent),  # a traceback shows the learner's line
+        }
     if not quiet:
         done = len(paper.ids()) - len(todo)
         print(f"{folder}: your code for {done} of {len(paper.ids())} exercises")

@@ -9,6 +9,7 @@ check, when it starts and what it came to, then `done`:
 What the code prints goes to standard error. The parent ends this process when it takes too long.
 """
 
+import ast
 import builtins
 import faulthandler
 import functools
@@ -41,12 +42,20 @@ class Sources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         source = self.modules.get(module.__name__)
         if source:
             module.__file__ = source["path"]
-            exec(compiled(source["text"], source["path"]), module.__dict__)
+            lines = tuple(source.get("lines", ()))
+            exec(compiled(source["text"], source["path"], lines), module.__dict__)
 
 
 @functools.lru_cache(256)
-def compiled(text: str, path: str):
-    return compile(text, path, "exec")
+def compiled(text: str, path: str, lines: tuple[int, ...] = ()):
+    """Code of a source. `lines`: for each line its number in the file, where that differs."""
+    tree = ast.parse(text, path)
+    for node in ast.walk(tree) if lines else ():
+        if hasattr(node, "lineno"):
+            node.lineno, node.end_lineno = lines[node.lineno - 1], lines[node.end_lineno - 1]
+            if node.lineno == node.end_lineno:  # several lines have become one
+                node.end_col_offset = max(node.col_offset, node.end_col_offset)
+    return compile(tree, path, "exec")
 
 
 def load(job: dict) -> SimpleNamespace:

@@ -91,3 +91,11 @@ def test_exercises_out_of_order_are_refused():
     swapped = SOURCE.replace("1.2", "1.11")
     with pytest.raises(holes.MarkerError, match="out of order"):
         holes.holes(swapped)
+
+
+def test_line_numbers_lead_from_a_filled_source_back_to_its_file():
+    text = "a\n# EXERCISE 1.1: x\nb\n# END 1.1\nc\n# EXERCISE 1.2: y\nd\ne\n# END 1.2\nf\n"
+    bodies = {"1.1": "x\ny\nz\n", "1.2": "w\n"}
+    filled = holes.fill(text, bodies).splitlines()
+    numbers = holes.line_numbers(text, bodies)[: len(filled)]
+    assert numbers == [1, 2, 3, 3, 3, 4, 5, 6, 7, 9, 10]

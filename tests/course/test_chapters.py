@@ -1,0 +1,180 @@
+"""Every chapter: fresh templates, answers in other styles, known mistakes, hints, no solutions."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course import cli, holes, templates
+from course.grade import ROOT, Grader, Paper, edited, passes, vector
+
+PAPERS = [
+    paper
+    for folder in sorted({path.parent.name for path in templates.sources()})
+    if (paper := Paper(folder, ROOT)).has_checks()
+]
+EXERCISES = [(paper, id) for paper in PAPERS for id in paper.ids()]
+every_paper = pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.folder)
+every_exercise = pytest.mark.parametrize(
+    "paper, id", EXERCISES, ids=[f"{paper.folder}-{id}" for paper, id in EXERCISES]
+)
+
+
+@pytest.fixture(scope="module")
+def grader():
+    """One worker for all: starting one takes seconds."""
+    with Grader(PAPERS[0]) as grader:
+        yield grader
+
+
+def grade(grader, paper: Paper, id: str, body: str):
+    """(whether it passes, the mistake that is named) of one answer."""
+    if grader.paper is not paper:
+        grader.paper, grader.edits = paper, {}
+    answers = grader.worker.run(paper.job(id, {id: body}))
+    return passes(answers), "" if passes(answers) else grader.diagnose(id, vector(answers)), answers
+
+
+def failure(answers) -> str:
+    """What a check that should have passed has to say."""
+    failed = [a for a in answers if a["outcome"] != "pass"]
+    return str([(a["check"], a.get("failed"), a.get("error")) for a in failed])
+
+
+# --- templates ------------------------------------------------------------------------------------
+
+
+def test_the_templates_are_what_the_solutions_generate_but_for_the_answers():
+    assert templates.stale() == []
+
+
+@every_paper
+def test_fresh_templates_are_all_to_do_with_exit_code_1_and_no_traceback(paper, tmp_path):
+    copy_of(tmp_path, paper, {})
+    done = command(ROOT, "grade", paper.folder, "--code", str(tmp_path))
+    assert done.returncode == 1 and done.stderr == ""
+    assert f"0 passed, 0 failed, {len(paper.ids())} to do" in done.stdout
+    assert "Traceback" not in done.stdout and max(map(len, done.stdout.splitlines()[1:])) <= 90
+
+
+@every_paper
+def test_pytest_is_a_door_to_the_same_grades(paper, tmp_path):
+    first = paper.ids()[0]
+    copy_of(tmp_path / "mine", paper, {first: paper.holes[first][1].body})
+    stem = paper.holes[first][0]
+    report = tmp_path / "report.xml"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", f"tests/{paper.folder.split('_')[0]}/test_{stem}.py",
+         "-p", "no:cacheprovider", "--code", str(tmp_path / "mine"), f"--junitxml={report}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    count = sum(name == stem for name, _ in paper.holes.values())
+    assert done.returncode == 1, done.stdout
+    assert f"1 passed, {count - 1} skipped" in done.stdout
+    assert f"grading {tmp_path / 'mine' / paper.folder}" in done.stdout
+    page = report.read_text()
+    assert f'tests="{count}"' in page and f'name="exercise" value="{first}"' in page
+
+
+@every_paper
+def test_starting_a_file_grades_it(paper):
+    path = ROOT / "solutions" / paper.folder / "buffer.py"
+    if not path.exists():
+        path = ROOT / "solutions" / paper.folder / "networks.py"
+    done = subprocess.run(
+        [sys.executable, path], cwd=path.parent, capture_output=True, text=True, timeout=120
+    )
+    count = sum(stem == path.stem for stem, _ in paper.holes.values())
+    assert done.returncode == 0 and f"{count} passed, 0 failed" in done.stdout
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+@every_exercise
+def test_the_solution_passes(paper, id, grader):
+    right, _, answers = grade(grader, paper, id, paper.holes[id][1].body)
+    assert right, failure(answers)
+    assert len(answers) >= 2, "an exercise has two checks or more"
+
+
+@every_exercise
+@pytest.mark.parametrize("style", ["first", "second"])
+def test_an_answer_in_another_style_passes(paper, id, style, grader):
+    variant = Paper(paper.folder, ROOT / "tests" / "variants" / style)
+    body = variant.body(id)
+    assert body is not None, f"no {style} variant of {id}"
+    assert body != paper.holes[id][1].body
+    right, _, answers = grade(grader, paper, id, body)
+    assert right, failure(answers)
+
+
+@every_exercise
+def test_every_known_mistake_is_caught_and_named_and_no_other(paper, id, grader):
+    mistakes = paper.mistakes.get(id, [])
+    assert len(mistakes) >= 3
+    for old, new, sentence in mistakes:
+        right, named, _ = grade(grader, paper, id, edited(paper.holes[id][1].body, old, new))
+        assert not right, f"nothing notices: {sentence}"
+        assert named == sentence
+
+
+@every_paper
+def test_no_sentence_is_used_twice_and_all_are_short_enough_to_read(paper):
+    sentences = [(id, row[2]) for id, rows in paper.mistakes.items() for row in rows]
+    assert len(set(sentences)) == len(sentences)
+    assert [s for _, s in sentences if len(s) > 215] == []
+    assert set(paper.mistakes) <= set(paper.ids())
+
+
+@every_exercise
+def test_three_hints(paper, id, capsys):
+    for level in ("1", "2", "3"):
+        assert cli.main(["hint", id, level]) == 0
+        assert len(capsys.readouterr().out.splitlines()) >= 3
+    assert cli.main(["hint", id, "4"]) == 2
+
+
+# --- without the solutions ------------------------------------------------------------------------
+
+
+@every_paper
+def test_checks_import_no_paper(paper):
+    for path in paper.checks.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [getattr(node, "module", None) or ""] + [a.name for a in node.names]
+                assert not [n for n in names if re.match(r"(solutions|paper\d)", n)], path
+
+
+@every_paper
+def test_with_the_solutions_deleted_a_complete_submission_passes(paper, tmp_path):
+    for name in ("course", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    variant = Paper(paper.folder, ROOT / "tests" / "variants" / "first")
+    copy_of(tmp_path, paper, {id: variant.body(id) for id in paper.ids()})
+    done = command(tmp_path, "grade")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(paper.ids())} passed, 0 failed, 0 to do" in done.stdout
+    assert "solutions/ is not here" in done.stdout
+
+
+def copy_of(where: Path, paper: Paper, bodies: dict[str, str]) -> None:
+    """A learner's folder: fresh templates, some holes filled."""
+    folder = where / paper.folder
+    folder.mkdir(parents=True)
+    for stem, text in paper.reference.items():
+        new = templates.template(text)
+        (folder / f"{stem}.py").write_text(holes.fill(new, bodies), "utf-8")
+
+
+def command(root: Path, *words: str) -> subprocess.CompletedProcess:
+    """`course ...` of a copy of the project."""
+    code = f"import sys; sys.path.insert(0, {str(root)!r}); from course.cli import run; run()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=root, capture_output=True, text=True, timeout=300
+    )
