@@ -17,7 +17,6 @@ from tests.paper1.parameters import fill
 
 B, T, A, Z, H, U, E = 2, 4, 2, 3, 5, 6, 7
 F64 = torch.float64
-FINE = 1e-8  # tolerance of what is computed in float64 from numbers around 1
 
 # --- builders -------------------------------------------------------------------------------------
 
@@ -84,7 +83,7 @@ def softplus_inverse(x: float) -> float:
 @check("1.9", "a sample is the mean plus std times the noise", "means [1 -2], stds [0.5 3]")
 def sample_by_hand(code):
     mean, std = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])
-    for noise, expected in ((1.5, [1.75, 2.5]), (-0.4, [0.8, -3.2])):
+    for noise, expected in ((1.5, [1.75, 2.5]), (-0.25, [0.875, -2.75])):
         with draws(normal=noise):
             sample = code.rssm.sample_normal(mean, std)
         yield f"sample where the noise is {noise}", sample, expected
@@ -209,16 +208,16 @@ def step_of_irregular_numbers(code):
     h_out, _ = model.recurrent_step({"h": inputs[0], "z": inputs[1]}, inputs[2])
     for b in range(B):
         expected = oracle.gaussian_rssm_step(h[b], z[b], action[b].tolist(), p)
-        yield f"h_out of row {b}", h_out[b], expected, FINE
+        yield f"h_out of row {b}", h_out[b], expected
 
     def loss(x: list) -> float:
         return sum(oracle.gaussian_rssm_step(x[:H], x[H : H + Z], x[H + Z :], p))
 
     expected = oracle.slopes(loss, [*h[1], *z[1], *action[1].tolist()])
     to_h, to_z, to_action = gradients(h_out[1].sum(), *inputs)
-    yield "gradient to h of row 1", to_h[0, 1], expected[:H], FINE
-    yield "gradient to z of row 1", to_z[1], expected[H : H + Z], FINE
-    yield "gradient to the action of row 1", to_action[1], expected[H + Z :], FINE
+    yield "gradient to h of row 1", to_h[0, 1], expected[:H]
+    yield "gradient to z of row 1", to_z[1], expected[H : H + Z]
+    yield "gradient to the action of row 1", to_action[1], expected[H + Z :]
     yield "gradient to the action of row 0", to_action[0], [0.0] * A
 
 
@@ -263,17 +262,17 @@ def prior_of_irregular_numbers(code):
     mean, std = model.prior(h)
     yield "shapes", (tuple(mean.shape), tuple(std.shape)), ((2, 3, Z), (2, 3, Z))
     expected_mean, expected_std = oracle.gaussian_head(h[1, 2].tolist(), p, "fc_prior", 0.2)
-    yield "mean at h[1, 2]", mean[1, 2], expected_mean, FINE
-    yield "std at h[1, 2]", std[1, 2], expected_std, FINE
+    yield "mean at h[1, 2]", mean[1, 2], expected_mean
+    yield "std at h[1, 2]", std[1, 2], expected_std
     flat_mean, flat_std = model.prior(h[:, 2])
-    yield "mean of one step, h (B, H)", flat_mean[1], expected_mean, FINE
-    yield "std of one step, h (B, H)", flat_std[1], expected_std, FINE
+    yield "mean of one step, h (B, H)", flat_mean[1], expected_mean
+    yield "std of one step, h (B, H)", flat_std[1], expected_std
     x = h[1, 2].tolist()
     for name, got, which in (("mean", mean, 0), ("std", std, 1)):
         slopes = oracle.slopes(
             lambda x, which=which: sum(oracle.gaussian_head(x, p, "fc_prior", 0.2)[which]), x
         )
-        yield f"gradient of the {name} to h", gradients(got[1, 2].sum(), h)[0][1, 2], slopes, FINE
+        yield f"gradient of the {name} to h", gradients(got[1, 2].sum(), h)[0][1, 2], slopes
 
 
 @check("1.11", "float32 in, float32 out", "h of float32")
@@ -325,18 +324,18 @@ def posterior_of_irregular_numbers(code):
     yield "shapes", (tuple(mean.shape), tuple(std.shape)), ((2, 3, Z), (2, 3, Z))
     x = [*h[1, 2].tolist(), *embed[1, 2].tolist()]
     expected_mean, expected_std = oracle.gaussian_head(x, p, "fc_post", 0.2)
-    yield "mean at [1, 2]", mean[1, 2], expected_mean, FINE
-    yield "std at [1, 2]", std[1, 2], expected_std, FINE
+    yield "mean at [1, 2]", mean[1, 2], expected_mean
+    yield "std at [1, 2]", std[1, 2], expected_std
     flat_mean, flat_std = model.posterior(h[:, 2], embed[:, 2])
-    yield "mean of one step, h (B, H)", flat_mean[1], expected_mean, FINE
-    yield "std of one step, h (B, H)", flat_std[1], expected_std, FINE
+    yield "mean of one step, h (B, H)", flat_mean[1], expected_mean
+    yield "std of one step, h (B, H)", flat_std[1], expected_std
     for name, got, which in (("mean", mean, 0), ("std", std, 1)):
         slopes = oracle.slopes(
             lambda x, which=which: sum(oracle.gaussian_head(x, p, "fc_post", 0.2)[which]), x
         )
         to_h, to_embed = gradients(got[1, 2].sum(), h, embed)
-        yield f"gradient of the {name} to h", to_h[1, 2], slopes[:H], FINE
-        yield f"gradient of the {name} to the embedding", to_embed[1, 2], slopes[H:], FINE
+        yield f"gradient of the {name} to h", to_h[1, 2], slopes[:H]
+        yield f"gradient of the {name} to the embedding", to_embed[1, 2], slopes[H:]
 
 
 @check("1.12", "float32 in, float32 out", "h and embedding of float32")
@@ -433,25 +432,25 @@ def sequences(dtype=F64):
 @check(
     "1.13",
     "every row of every sequence, with a new episode inside the second one",
-    "irregular numbers, B = 2, T = 4, noise 0.7, is_first[1, 2] = 1; both sequences are shown",
+    "irregular numbers, B = 2, T = 4, noise 0.75, is_first[1, 2] = 1; both sequences are shown",
 )
 def filter_of_irregular_numbers(code):
     model, state, (embeds, actions) = rssm_of(code), start(), sequences()
     is_first = torch.zeros(B, T, dtype=F64)
     is_first[1, 2] = 1
     before = [x.clone() for x in (embeds, actions, is_first, *state.values())]
-    with draws(normal=0.7):
+    with draws(normal=0.75):
         got = model.rollout_observation(embeds, actions, is_first, state)
     expected = [
         oracle.gaussian_filter(
             embeds[b].tolist(), actions[b].tolist(), is_first[b].tolist(),
-            before[3][0, b].tolist(), before[4][b].tolist(), values(model), 0.2, 0.7,
+            before[3][0, b].tolist(), before[4][b].tolist(), values(model), 0.2, 0.75,
         )
         for b in range(B)
     ]  # fmt: skip
     for t in range(T):
         for key in ("h", "post_mean", "post_std", "z", "prior_mean"):
-            yield f"{key} at step {t}", got[key][:, t], [rows[t][key] for rows in expected], FINE
+            yield f"{key} at step {t}", got[key][:, t], [rows[t][key] for rows in expected]
     changed = [
         name
         for name, old, new in zip(
@@ -474,14 +473,14 @@ def influence_of_one_row(code):
     other_embeds, other_actions = embeds.clone(), actions.clone()
     other_embeds[:, 1] += 1
     other_actions[:, 1] += 1
-    with draws(normal=0.3):
+    with draws(normal=0.25):
         got = model.rollout_observation(embeds, actions)
         seen = model.rollout_observation(other_embeds, actions)
         acted = model.rollout_observation(embeds, other_actions)
 
     def steps(key: str, other: dict) -> list:
         """The steps at which got[key] is another one."""
-        return [t for t in range(T) if (got[key] - other[key])[:, t].abs().max() > FINE]
+        return [t for t in range(T) if (got[key] - other[key])[:, t].abs().max() > 1e-6]
 
     yield "steps of post_mean that see observation 1", steps("post_mean", seen), [1, 2, 3]
     yield "steps of h that see observation 1", steps("h", seen), [2, 3]
@@ -492,28 +491,28 @@ def influence_of_one_row(code):
 @check(
     "1.13",
     "gradients flow back through time, through h and through the sampled z",
-    "irregular numbers, T = 3, noise 0.7; the sum of h of the last step, then other sums",
+    "irregular numbers, T = 3, noise 0.75; the sum of h of the last step, then other sums",
 )
 def gradient_through_time(code):
     model = rssm_of(code)
     embeds, actions = (x[:1, :3].clone().requires_grad_() for x in sequences())
     state = {key: x.clone().requires_grad_() for key, x in start(1).items()}
-    with draws(normal=0.7):
+    with draws(normal=0.75):
         got = model.rollout_observation(embeds, actions, state=state)
     p, rows, acts = values(model), embeds[0].tolist(), actions[0].tolist()
     h, z = state["h"][0, 0].tolist(), state["z"][0].tolist()
 
     def last(rows, h, z) -> float:
-        return sum(oracle.gaussian_filter(rows, acts, [0, 0, 0], h, z, p, 0.2, 0.7)[-1]["h"])
+        return sum(oracle.gaussian_filter(rows, acts, [0, 0, 0], h, z, p, 0.2, 0.75)[-1]["h"])
 
     to_embeds, to_h, to_z = gradients(got["h"][0, -1].sum(), embeds, state["h"], state["z"])
     expected = oracle.slopes(lambda x: last([[*x, *rows[0][3:]], *rows[1:]], h, z), rows[0][:3])
-    yield "gradient to the first three numbers of embeds[0, 0]", to_embeds[0, 0, :3], expected, FINE
+    yield "gradient to the first three numbers of embeds[0, 0]", to_embeds[0, 0, :3], expected
     expected = oracle.slopes(lambda x: last(rows, [*x, *h[3:]], z), h[:3])
-    yield "gradient to the first three numbers of h before", to_h[0, 0, :3], expected, FINE
-    yield "gradient to z before", to_z[0], oracle.slopes(lambda x: last(rows, h, x), z), FINE
+    yield "gradient to the first three numbers of h before", to_h[0, 0, :3], expected
+    yield "gradient to z before", to_z[0], oracle.slopes(lambda x: last(rows, h, x), z)
     x = [*got["h"][0, -1].tolist(), *rows[-1]]
-    for name, weights in (("post_mean", (1, 0)), ("post_std", (0, 1)), ("z", (1, 0.7))):
+    for name, weights in (("post_mean", (1, 0)), ("post_std", (0, 1)), ("z", (1, 0.75))):
 
         def posterior(embed: list, weights=weights) -> float:
             mean, std = oracle.gaussian_head([*x[:H], *embed, *x[H + 2 :]], p, "fc_post", 0.2)
@@ -521,7 +520,7 @@ def gradient_through_time(code):
 
         to_last = gradients(got[name][0, -1].sum(), embeds)[0][0, -1, :2]
         label = f"gradient of {name} to its own row of embeds, two numbers"
-        yield label, to_last, oracle.slopes(posterior, rows[-1][:2]), FINE
+        yield label, to_last, oracle.slopes(posterior, rows[-1][:2])
 
 
 @check(
@@ -586,7 +585,7 @@ def length_of_a_dream(code):
 @check(
     "1.14",
     "gradients flow from later states into earlier actions, but not through what the actor saw",
-    "irregular numbers, N = 2, horizon 3, noise -0.4, action = tanh(W·feature); "
+    "irregular numbers, N = 2, horizon 3, noise -0.375, action = tanh(W·feature); "
     "the loss is the sum of z and h of the last state",
 )
 def dream_of_irregular_numbers(code):
@@ -600,7 +599,7 @@ def dream_of_irregular_numbers(code):
         return torch.tanh(feature @ weight.T)
 
     start_state = {key: x.clone().requires_grad_() for key, x in state.items()}
-    with draws(normal=-0.4):
+    with draws(normal=-0.375):
         got = model.rollout_imagination(start_state, actor, 3)
     features, w = [], w.tolist()
 
@@ -608,11 +607,11 @@ def dream_of_irregular_numbers(code):
         features.append(feature)
         return [math.tanh(v) for v in oracle.linear(feature, w, None)]
 
-    expected = [oracle.gaussian_dream(h[n], z[n], policy, 3, p, 0.2, -0.4) for n in range(2)]
+    expected = [oracle.gaussian_dream(h[n], z[n], policy, 3, p, 0.2, -0.375) for n in range(2)]
     for t in range(3):
         for key in ("action", "h", "z"):
             found = got[key][:, t]
-            yield f"{key} of state {t + 1}", found, [rows[t][key] for rows in expected], FINE
+            yield f"{key} of state {t + 1}", found, [rows[t][key] for rows in expected]
     yield "does the actor's input carry a gradient?", any(seen), False
 
     def last(row: list) -> float:
@@ -625,7 +624,7 @@ def dream_of_irregular_numbers(code):
                 lambda t, _, n=n: [
                     math.tanh(v) for v in oracle.linear(features[3 * n + t], [row, w[1]], None)
                 ],
-                3, p, 0.2, -0.4,
+                3, p, 0.2, -0.375,
             )  # fmt: skip
             total += sum(rows[-1]["z"] + rows[-1]["h"])
         return total
@@ -633,18 +632,18 @@ def dream_of_irregular_numbers(code):
     loss = got["z"][:, -1].sum() + got["h"][:, -1].sum()
     to_w, to_h = gradients(loss, weight, start_state["h"])
     slopes = oracle.slopes(lambda x: last([*x, *w[0][4:]]), w[0][:4])
-    yield "gradient to the first four weights of the actor", to_w[0, :4], slopes, FINE
+    yield "gradient to the first four weights of the actor", to_w[0, :4], slopes
 
     def from_start(x: list) -> float:
         rows = oracle.gaussian_dream(
             [*x, *h[1][3:]], z[1],
             lambda t, _: [math.tanh(v) for v in oracle.linear(features[3 + t], w, None)],
-            3, p, 0.2, -0.4,
+            3, p, 0.2, -0.375,
         )  # fmt: skip
         return sum(rows[-1]["z"] + rows[-1]["h"])
 
     slopes = oracle.slopes(from_start, h[1][:3])
-    yield "gradient to the first three numbers of h before", to_h[0, 1, :3], slopes, FINE
+    yield "gradient to the first three numbers of h before", to_h[0, 1, :3], slopes
     same = all(torch.equal(start_state[key], state[key]) for key in state)
     yield "is the start as it was?", same, True
 
@@ -666,7 +665,7 @@ def divergence_by_hand(code):
     ):
         numbers = normals([p[0]], [p[1]], [q[0]], [q[1]])
         name = "KL({:g}, {:g} ‖ {:g}, {:g})".format(*p, *q)
-        yield name, code.rssm.kl_divergence(*numbers), expected, FINE
+        yield name, code.rssm.kl_divergence(*numbers), expected
 
 
 @check(
@@ -682,9 +681,9 @@ def divergence_by_integration(code):
     found = code.rssm.kl_divergence(*numbers)
     yield "shape", tuple(found.shape), (2, 3)
     expected = sum(oracle.normal_kl(*unit, steps=600) for unit in zip(*rows, strict=True))
-    yield "KL of row [1, 2]", found[1, 2], expected, 1e-7
+    yield "KL of row [1, 2]", found[1, 2], expected
     first = [x[0, 0].tolist() for x in numbers]
-    yield "KL of row [0, 0]", found[0, 0], oracle.normal_kl_closed(*first), FINE
+    yield "KL of row [0, 0]", found[0, 0], oracle.normal_kl_closed(*first)
     yield "shape for a single row (Z,)", tuple(code.rssm.kl_divergence(*normals(*rows)).shape), ()
 
 
@@ -696,10 +695,10 @@ def divergence_by_integration(code):
 def gradient_of_the_divergence(code):
     numbers = leaves([0.3], [0.5], [1.0], [1.5])
     found = gradients(code.rssm.kl_divergence(*numbers).sum(), *numbers)
-    yield "gradient to the mean of p", found[0], [-0.7 / 1.5**2], FINE
-    yield "gradient to the std of p", found[1], [-1 / 0.5 + 0.5 / 1.5**2], FINE
-    yield "gradient to the mean of q", found[2], [0.7 / 1.5**2], FINE
-    yield "gradient to the std of q", found[3], [1 / 1.5 - (0.5**2 + 0.7**2) / 1.5**3], FINE
+    yield "gradient to the mean of p", found[0], [-0.7 / 1.5**2]
+    yield "gradient to the std of p", found[1], [-1 / 0.5 + 0.5 / 1.5**2]
+    yield "gradient to the mean of q", found[2], [0.7 / 1.5**2]
+    yield "gradient to the std of q", found[3], [1 / 1.5 - (0.5**2 + 0.7**2) / 1.5**3]
 
 
 @check("1.15", "float32 in, float32 out", "p = (.3, .5), q = (1, 1.5) of float32")
@@ -873,14 +872,14 @@ def parts_by_hand(code):
 @check(
     "1.27",
     "all predictions of a row are made from the state of this row",
-    "irregular numbers, B = 2, T = 3, noise 0.3; the second sequence has a death at step 1 and "
+    "irregular numbers, B = 2, T = 3, noise 0.25; the second sequence has a death at step 1 and "
     "a new episode at step 2, the first is cut off at step 2",
 )
 def parts_of_irregular_numbers(code):
     model, batch = world_of(code), batch_of()
-    with draws(normal=0.3):
+    with draws(normal=0.25):
         loss, states, metrics = model.loss(batch)
-    expected = slow_parts(model, batch, 0.3)
+    expected = slow_parts(model, batch, 0.25)
     for name in PARTS:
         yield f"part {name}", metrics.get(f"loss/{name}"), expected[name]
     yield "kl for the log", metrics.get("kl"), expected["kl_mean"]
@@ -919,18 +918,18 @@ BIASES = (
 @check(
     "1.27",
     "nothing is detached: every part of the world model learns from all that depends on it",
-    "irregular numbers, B = 1, T = 2, noise 0.3; gradients of the whole loss",
+    "irregular numbers, B = 1, T = 2, noise 0.25; gradients of the whole loss",
 )
 def gradient_of_the_loss(code):
     model, batch = world_of(code), batch_of(1, 2)
-    with draws(normal=0.3):
+    with draws(normal=0.25):
         loss = model.loss(batch)[0]
     for name in BIASES:
         bias = model.get_parameter(name)
         first, *rest = bias.tolist()
 
         def total(x: list, name=name, rest=rest) -> float:
-            parts = slow_parts(model, batch, 0.3, **{name: [*x, *rest]})
+            parts = slow_parts(model, batch, 0.25, **{name: [*x, *rest]})
             return sum(parts[part] for part in PARTS)
 
         yield (

@@ -44,7 +44,9 @@ class RSSM(nn.Module):
             out, new = self.recurrent_step(state, torch.where(on[:, None] > 0, action, 0.0))
             dist = torch.distributions.Normal(*self.posterior(out, embed))
             state = dict(h=new, z=dist.rsample())
-            for entries, x in zip((hs, zs, means, stds), (out, state["z"], dist.mean, dist.stddev)):
+            for entries, x in zip(
+                (hs, zs, means, stds), (out, state["z"], dist.mean, dist.stddev), strict=True
+            ):
                 entries += [x]
         # END 1.13
         return hs, zs, means, stds
