@@ -20,10 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
-def notebook(source: str) -> nbformat.NotebookNode:
-    """The notebook of a source: no outputs, and the same cell ids every time."""
+def notebook(path: Path) -> nbformat.NotebookNode:
+    """The notebook of a .py: no outputs, and the same cell ids every time."""
     book = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
-    for number, part in enumerate(f"\n{source}".split("\n# %%")[1:]):
+    source = "\n" + path.read_text("utf-8")
+    for number, part in enumerate(source.split("\n# %%")[1:]):
         head, _, body = part.partition("\n")
         cell = nbformat.v4.new_code_cell(body.strip("\n"))
         if head.strip() == "[markdown]":
@@ -34,46 +35,38 @@ def notebook(source: str) -> nbformat.NotebookNode:
     return book
 
 
-def made(root: Path = ROOT) -> dict[Path, str]:
-    """{walkthrough.ipynb: what its .py makes of it}."""
+def stale(root: Path = ROOT) -> dict[Path, str]:
+    """{.ipynb: what it should be} of those that differ; the outputs of a run are a difference."""
     sources = sorted(root.glob("paper*/walkthrough.py"))
-    books = {path.with_suffix(".ipynb"): notebook(path.read_text("utf-8")) for path in sources}
-    return {path: nbformat.writes(book) + "\n" for path, book in books.items()}
-
-
-def stale(root: Path = ROOT) -> list[Path]:
-    """Notebooks that differ from what their .py makes; a run that was saved is a difference."""
-    books = made(root).items()
-    return [path for path, new in books if not path.exists() or path.read_text("utf-8") != new]
+    made = {path.with_suffix(".ipynb"): nbformat.writes(notebook(path)) + "\n" for path in sources}
+    return {p: new for p, new in made.items() if not p.exists() or p.read_text("utf-8") != new}
 
 
 def execute(path: Path, out: Path | None = None) -> str:
-    """Run the notebook of a .ipynb's .py in its folder. Returns what failed, in one line, or ""."""
+    """Run the notebook of a .py in its folder. Returns what failed, in one line, or ""."""
     from nbclient import NotebookClient
-    from nbclient import exceptions as lost
+    from nbclient.exceptions import CellControlSignal
 
-    os.environ |= {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    os.environ |= {"PYTHONDONTWRITEBYTECODE": "1"}
-    book, begun, failure = notebook(path.with_suffix(".py").read_text("utf-8")), [], ""
-    client = NotebookClient(
-        book, timeout=600, kernel_name="python3", extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(path.parent)}},
-        on_cell_start=lambda cell, cell_index: begun.append(cell),
-    )  # fmt: skip
+    inline = "module://matplotlib_inline.backend_inline"
+    os.environ |= {"MPLBACKEND": inline, "PYTHONDONTWRITEBYTECODE": "1"}
+    book, failure = notebook(path), ""
+    begun = book.cells[:1]
+    options = {"timeout": 600, "kernel_name": "python3", "extra_arguments": ["--log-level=ERROR"]}
+    client = NotebookClient(book, resources={"metadata": {"path": str(path.parent)}}, **options)
+    client.on_cell_start = lambda cell, cell_index: begun.append(cell)
     try:
         client.execute()
-    except lost.CellExecutionError as error:
-        failure = f"{error.ename}: {error.evalue}"
-    except (lost.CellTimeoutError, lost.DeadKernelError) as error:
-        failure = f"{type(error).__name__}: {error}"
+    except (CellControlSignal, RuntimeError) as error:  # of the code; too slow; the kernel died
+        reason = f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}"
+        failure = f"failed in {begun[-1].id}: {' '.join(reason.split())}"
     if out:
         from nbconvert import HTMLExporter
 
-        (out / path.parent.name).mkdir(parents=True, exist_ok=True)
-        kept = out / path.parent.name / path.name
-        nbformat.write(book, kept)
-        kept.with_suffix(".html").write_text(HTMLExporter().from_notebook_node(book)[0], "utf-8")
-    return failure and f"failed in {begun[-1].id}: {' '.join(failure.split())}"
+        kept = out / path.parent.name / "walkthrough.html"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(HTMLExporter().from_notebook_node(book)[0], "utf-8")
+        nbformat.write(book, kept.with_suffix(".ipynb"))
+    return failure
 
 
 def ship(run: str, file: str) -> None:
@@ -83,30 +76,30 @@ def ship(run: str, file: str) -> None:
     from dreamkit import checkpoint
 
     state = checkpoint.read(run)
-    about = state["header"] | {"updates": state["agent"]["updates"], "step": state["step"]}
+    about = {**state["header"], "updates": state["agent"]["updates"]}
+    about |= {key: state[key] for key in ("step", "return")}
     about = {key: x if isinstance(x, str) else json.dumps(x) for key, x in about.items()}
     save_file({k: x.float() for k, x in state["agent"]["modules"].items()}, file, about)
 
 
 def main(words: list[str]) -> int:
     if "--checkpoint" in words:
-        ship(*words[words.index("--checkpoint") + 1 :])
-        return 0
-    if "--run" not in words:
-        for path in stale():
-            print(f"{path.relative_to(ROOT)} ", end="")
-            print("is not what its .py makes" if "--check" in words else "written")
-            if "--check" not in words:
-                path.write_text(made()[path], "utf-8")
-        return int("--check" in words and bool(stale()))
-    out = Path(words[words.index("--out") + 1]) if "--out" in words else None
+        return ship(*words[words.index("--checkpoint") + 1 :]) or 0
     failures = []
-    for path in made():
-        begin = time.perf_counter()
-        failures.append(execute(path, out))
-        seconds = f"{time.perf_counter() - begin:.0f} s"
-        print(path.relative_to(ROOT), seconds, failures[-1], flush=True)
-    return int(any(failures))
+    if "--run" in words:
+        out = Path(words[words.index("--out") + 1]) if "--out" in words else None
+        for path in sorted(ROOT.glob("paper*/walkthrough.py")):
+            begin = time.perf_counter()
+            failures.append(execute(path, out))
+            print(path.parent.name, f"{time.perf_counter() - begin:.0f} s", failures[-1])
+        return int(any(failures))
+    for path, new in stale().items():
+        if "--check" in words:
+            failures.append(f"{path.relative_to(ROOT)} differs: python -m course.notebooks")
+        else:
+            path.write_text(new, "utf-8")
+    print(*failures, sep="\n", end="\n" if failures else "")
+    return int(bool(failures))
 
 
 if __name__ == "__main__":
