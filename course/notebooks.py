@@ -8,6 +8,7 @@
 `# %%` begins a cell of code, `# %% [markdown]` one of text, whose lines begin with `#`.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -35,38 +36,43 @@ def notebook(path: Path) -> nbformat.NotebookNode:
     return book
 
 
+def sources(root: Path = ROOT) -> list[Path]:
+    return sorted(root.glob("paper*/walkthrough.py"))
+
+
 def stale(root: Path = ROOT) -> dict[Path, str]:
     """{.ipynb: what it should be} of those that differ; the outputs of a run are a difference."""
-    sources = sorted(root.glob("paper*/walkthrough.py"))
-    made = {path.with_suffix(".ipynb"): nbformat.writes(notebook(path)) + "\n" for path in sources}
-    return {p: new for p, new in made.items() if not p.exists() or p.read_text("utf-8") != new}
+    made = {path.with_suffix(".ipynb"): nbformat.writes(notebook(path)) for path in sources(root)}
+    return {
+        p: f"{new}\n" for p, new in made.items() if not p.exists() or p.read_text() != f"{new}\n"
+    }
 
 
-def execute(path: Path, out: Path | None = None) -> str:
-    """Run the notebook of a .py in its folder. Returns what failed, in one line, or ""."""
+def execute(path: Path, out: Path | None = None) -> int:
+    """Run the notebook of a .py in its folder; say in one line what came of it. 1 if it failed."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellControlSignal
+    from nbconvert import HTMLExporter
 
     inline = "module://matplotlib_inline.backend_inline"
     os.environ |= {"MPLBACKEND": inline, "PYTHONDONTWRITEBYTECODE": "1"}
-    book, failure = notebook(path), ""
-    begun = book.cells[:1]
+    book, begin, failure = notebook(path), time.perf_counter(), ""
     options = {"timeout": 600, "kernel_name": "python3", "extra_arguments": ["--log-level=ERROR"]}
     client = NotebookClient(book, resources={"metadata": {"path": str(path.parent)}}, **options)
+    begun = book.cells[:1]
     client.on_cell_start = lambda cell, cell_index: begun.append(cell)
     try:
         client.execute()
     except (CellControlSignal, RuntimeError) as error:  # of the code; too slow; the kernel died
         reason = f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}"
         failure = f"failed in {begun[-1].id}: {' '.join(reason.split())}"
+    print(path.parent.name, f"{time.perf_counter() - begin:.0f} s", failure)
     if out:
-        from nbconvert import HTMLExporter
-
-        kept = out / path.parent.name / "walkthrough.html"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(HTMLExporter().from_notebook_node(book)[0], "utf-8")
-        nbformat.write(book, kept.with_suffix(".ipynb"))
-    return failure
+        (out / path.parent.name).mkdir(parents=True, exist_ok=True)
+        html, _ = HTMLExporter().from_notebook_node(book)
+        (out / path.parent.name / "walkthrough.html").write_text(html, "utf-8")
+        nbformat.write(book, out / path.parent.name / "walkthrough.ipynb")
+    return int(bool(failure))
 
 
 def ship(run: str, file: str) -> None:
@@ -76,31 +82,33 @@ def ship(run: str, file: str) -> None:
     from dreamkit import checkpoint
 
     state = checkpoint.read(run)
-    about = {**state["header"], "updates": state["agent"]["updates"]}
+    about = state["header"] | {"updates": state["agent"]["updates"]}
     about |= {key: state[key] for key in ("step", "return")}
     about = {key: x if isinstance(x, str) else json.dumps(x) for key, x in about.items()}
     save_file({k: x.float() for k, x in state["agent"]["modules"].items()}, file, about)
 
 
-def main(words: list[str]) -> int:
-    if "--checkpoint" in words:
-        return ship(*words[words.index("--checkpoint") + 1 :]) or 0
-    failures = []
-    if "--run" in words:
-        out = Path(words[words.index("--out") + 1]) if "--out" in words else None
-        for path in sorted(ROOT.glob("paper*/walkthrough.py")):
-            begin = time.perf_counter()
-            failures.append(execute(path, out))
-            print(path.parent.name, f"{time.perf_counter() - begin:.0f} s", failures[-1])
-        return int(any(failures))
-    for path, new in stale().items():
-        if "--check" in words:
-            failures.append(f"{path.relative_to(ROOT)} differs: python -m course.notebooks")
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--run", action="store_true")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--checkpoint", nargs=2, metavar=("RUN", "FILE"))
+    options = parser.parse_args()
+    if options.checkpoint:
+        return ship(*options.checkpoint) or 0
+    if options.run:
+        return max((execute(path, options.out) for path in sources()), default=0)
+    differ = stale()
+    for path, new in differ.items():
+        if options.check:
+            print(f"{path.relative_to(ROOT)} is not made from its .py: python -m course.notebooks")
         else:
             path.write_text(new, "utf-8")
-    print(*failures, sep="\n", end="\n" if failures else "")
-    return int(bool(failures))
+    return int(options.check and bool(differ))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
