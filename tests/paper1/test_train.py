@@ -91,6 +91,7 @@ def prefill(code):
             actions = act(agent)
         yield f"first action where u = {uniform}", actions[0], [2 * uniform - 1] * 2
     yield "shape for three environments", tuple(actions.shape), (3, 2)
+    yield "dtype", str(actions.dtype), "torch.float32"
 
 
 @check("1.28", "every entry of a random action is drawn by itself", given="40 environments")
@@ -236,7 +237,8 @@ def dreamed(agent, start, normal=0.5) -> dict:
         stds = [oracle.softplus(x + shift) + 1e-4 for x in raw[half:]]
         return [math.tanh(m + s * normal) for m, s in zip(means, stds, strict=True)]
 
-    policy_loss = value_loss = total = 0.0
+    policy_loss = value_loss = value_slope = 0.0
+    all_returns, all_weights = [], []
     count = len(start["z"]) * (c.imagine_length - 1)
     for h, z in zip(start["h"][0].tolist(), start["z"].tolist(), strict=True):
         steps = oracle.gaussian_dream(
@@ -258,8 +260,13 @@ def dreamed(agent, start, normal=0.5) -> dict:
         for r, w, v in zip(returns, weights, heads["value"], strict=False):
             policy_loss -= w * r / count
             value_loss += w * (v - r) ** 2 / 2 / count
-            total += r / count
-    return {"actor": policy_loss, "critic": value_loss, "return": total}
+            value_slope += w * (v - r) / count
+        all_returns += returns
+        all_weights += weights
+    return {
+        "actor": policy_loss, "critic": value_loss, "return": sum(all_returns) / count,
+        "critic slope": value_slope, "returns": all_returns, "weights": all_weights,
+    }  # fmt: skip
 
 
 def start_of(count, agent):
@@ -334,6 +341,44 @@ def gradient_of_the_policy_loss(code):
     yield "parts that the policy loss depends on", reached(agent, losses["actor"]), expected
 
 
+def slope(loss, parameter):
+    """The gradient of a loss at one parameter; zeros where there is none."""
+    if not loss.requires_grad:
+        return torch.zeros_like(parameter)
+    [found] = torch.autograd.grad(loss, [parameter], retain_graph=True, allow_unused=True)
+    return torch.zeros_like(parameter) if found is None else found
+
+
+@check(
+    "1.30",
+    "values, rewards and continuations feel the dreamed states: the actor's slopes are complete",
+    given="an actor that is the same everywhere, N=2, L=4; expected: finite differences of the "
+    "returns, the weights fixed",
+)
+def size_of_the_actors_gradient(code):
+    agent = agent_of(code, actor_init_std=0.5)
+    agent.modules.double()
+    output = agent.actor.mlp.output
+    with torch.no_grad():
+        output.weight.zero_()
+    start = start_of(2, agent)
+    bias = output.bias.clone()
+    weights = dreamed(agent, start)["weights"]
+
+    def policy_loss(numbers):
+        with torch.no_grad():
+            output.bias.copy_(torch.tensor(numbers, dtype=torch.float64))
+        returns = dreamed(agent, start)["returns"]
+        return -sum(w * r for w, r in zip(weights, returns, strict=True)) / len(returns)
+
+    want = [1e3 * x for x in oracle.slopes(policy_loss, bias.tolist())]
+    with torch.no_grad():
+        output.bias.copy_(bias)
+    losses, _ = losses_of(agent, start)
+    found = 1e3 * slope(losses["actor"], output.bias)
+    yield "slopes along the actor's output bias, times 1,000", found, want
+
+
 @check(
     "1.30",
     "the critic's gradient stays in the critic: its targets and its features are fixed",
@@ -342,8 +387,11 @@ def gradient_of_the_policy_loss(code):
 def gradient_of_the_value_loss(code):
     agent = agent_of(code)
     agent.modules.double()
-    losses, _ = losses_of(agent, start_of(3, agent))
+    start = start_of(3, agent)
+    losses, _ = losses_of(agent, start)
     yield "parts that the value loss depends on", reached(agent, losses["critic"]), ["critic"]
+    found = slope(losses["critic"], agent.critic.mlp.output.bias)
+    yield "slope along the critic's output bias", found, [dreamed(agent, start)["critic slope"]]
 
 
 # --- 1.31 DreamerV1.update ------------------------------------------------------------------------
@@ -455,16 +503,17 @@ def nothing_is_left_elsewhere(code):
 
 @check(
     "1.31",
-    "one part's update steps no other part",
-    given="the actor still holds a gradient of 2; the critic is updated",
+    "what another part still holds neither moves it nor counts in the norm that is clipped",
+    given="the actor still holds gradients of 2; the critic is updated with slopes 0.01 …, clip 1",
 )
-def other_parts_do_not_step(code):
-    agent = plain_agent(code, clip=100.0)
+def other_parts_do_not_count(code):
+    agent = plain_agent(code, clip=1.0)
     actor = agent.modules["actor"]
     for p in actor.parameters():
         p.grad = torch.full_like(p, 2.0)
     before = [p.clone() for p in actor.parameters()]
-    agent.update("critic", weighted_sum(agent.modules["critic"]))
+    moved = step(agent, "critic", weighted_sum(agent.modules["critic"]))
+    yield "steps of the critic", moved[:2], [0.0025, 0.005]
     same = all(torch.equal(a, b) for a, b in zip(before, actor.parameters(), strict=True))
     yield "actor unchanged", same, True
 

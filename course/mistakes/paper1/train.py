@@ -37,6 +37,11 @@ MISTAKES = {
         ),
         (
             UNIFORM,
+            "2 * torch.rand_like(policy.mean[:, :1]).expand_as(policy.mean) - 1",
+            "you draw one number for each environment: every entry of an action needs its own",
+        ),
+        (
+            UNIFORM,
             "policy.rsample()",
             "before the first update you ask the policy: it knows nothing yet, so the buffer is "
             "filled with uniform actions",
@@ -67,6 +72,12 @@ MISTAKES = {
             "policy.rsample()",
             "policy.mode()",
             "you add noise to the mode: in training it is a sample of the policy that gets noise",
+        ),
+        (
+            "policy.rsample()",
+            "policy.mean",
+            "you add noise to the mean before the tanh: in training it is a sample of the policy, "
+            "which lies in [-1, 1], that gets noise",
         ),
         (
             "self.config.exploration_noise",
@@ -231,6 +242,12 @@ MISTAKES = {
         ),
         (
             "compute_discount_weights(continues[:, :-1], 1)",
+            "continues[:, :-1].cumprod(1)",
+            "your weights contain a state's own continuation: its weight is the product of those "
+            "before it, and the first is 1. compute_discount_weights does that",
+        ),
+        (
+            "compute_discount_weights(continues[:, :-1], 1)",
             "torch.ones_like(returns)",
             "the weights are missing: what a dream does after its episode's end would be learned "
             "as well",
@@ -251,6 +268,34 @@ MISTAKES = {
             "values = self.critic(feature).detach()",
             "you detach the values: the actor must feel, through the critic, what comes after the "
             "dream's end",
+        ),
+        (
+            "values = self.critic(feature)",
+            "values = self.critic(feature.detach())",
+            "your values are taken at detached features: then the actor does not feel how its "
+            "actions change the value of the states they lead to",
+        ),
+        (
+            "self.world_model.predict(feature)",
+            "self.world_model.predict(feature.detach())",
+            "you predict rewards and continuations at detached features: then the actor does not "
+            "feel how its actions change them",
+        ),
+        (
+            "rewards[:, :-1], values, continues[:, :-1], 1, c.lambda_",
+            "rewards[:, :-1], values[:, :-1], continues[:, :-1], 1, c.lambda_",
+            "an index is out of range: compute_lambda_returns wants one value more than rewards "
+            "and continuations. Drop the last of those two, and keep all values",
+        ),
+        (
+            "actor_loss(returns, weights)",
+            "actor_loss(returns - values[:, :-1], weights)",
+            "you subtract the values as a baseline: V1's actor maximises the returns themselves",
+        ),
+        (
+            "actor_loss(returns, weights)",
+            "actor_loss(returns, torch.ones_like(weights))",
+            "the actor's loss lacks the weights: states that a dream hardly reaches count in full",
         ),
         (
             "rewards, continues = self.world_model.predict(feature)",
@@ -288,6 +333,12 @@ MISTAKES = {
             "c.imagine_length - 1",
             "your dream is one state short: it has imagine_length states without the start",
         ),
+        (
+            "c.imagine_length",
+            "c.imagine_length + 1",
+            "your dream is one state too long: it has imagine_length states, and the last of them "
+            "is the bootstrap",
+        ),
     ],
     "1.31": [
         (
@@ -323,6 +374,12 @@ MISTAKES = {
             "nn.utils.clip_grad_norm_(parameters, self.config.clip)",
             "for p in parameters:\n            nn.utils.clip_grad_norm_([p], self.config.clip)",
             "you clip every tensor by itself: the limit is for the norm of all of them together",
+        ),
+        (
+            "nn.utils.clip_grad_norm_(parameters, self.config.clip)",
+            "nn.utils.clip_grad_norm_(self.parameters, self.config.clip)",
+            "you clip by the norm of all parts: what other parts hold from their own "
+            "last update does not belong to this step",
         ),
         (
             "self.config.clip",

@@ -208,58 +208,6 @@ def losses_of(agent, monkeypatch, start):
     return losses
 
 
-def reached(agent, loss) -> set[str]:
-    agent.modules.zero_grad(set_to_none=True)
-    loss.backward(retain_graph=True)
-    parts = {
-        "rssm": agent.world_model.rssm, "reward": agent.world_model.reward,
-        "continue": agent.world_model.continues, "actor": agent.actor, "critic": agent.critic,
-        "encoder": agent.world_model.encoder, "decoder": agent.world_model.decoder,
-    }  # fmt: skip
-    return {
-        name
-        for name, part in parts.items()
-        if any(p.grad is not None and p.grad.any() for p in part.parameters())
-    }
-
-
-def test_the_actor_learns_through_rewards_values_and_dynamics(monkeypatch):
-    """The gradient flows through all of these; `update` keeps it in the actor alone."""
-    agent = make_agent()
-    losses = losses_of(agent, monkeypatch, make_start(agent))
-    assert reached(agent, losses["actor"]) == {"rssm", "reward", "continue", "actor", "critic"}
-
-
-def test_the_critic_learns_alone(monkeypatch):
-    agent = make_agent()
-    losses = losses_of(agent, monkeypatch, make_start(agent))
-    assert reached(agent, losses["critic"]) == {"critic"}
-
-
-def test_an_update_stores_gradients_in_its_own_part_alone(monkeypatch):
-    agent = make_agent()
-    start = make_start(agent)
-    agent.train_actor_critic(start)
-    assert all(p.grad is not None for p in agent.actor.parameters())
-    assert all(p.grad is None for p in agent.world_model.parameters())
-
-
-def test_gradients_are_clipped_together_before_the_step(monkeypatch):
-    agent = make_agent(clip=0.5)
-    seen = []
-    parameters = list(agent.critic.parameters())
-
-    def step():
-        seen.append(sum(float(p.grad.square().sum()) for p in parameters) ** 0.5)
-
-    monkeypatch.setattr(agent.optimizers["critic"], "step", step)
-    for scale in (1e3, 1e-3):
-        value = agent.critic(torch.randn(5, 10)).sum()
-        agent.update("critic", scale * value)
-    assert seen[0] == pytest.approx(0.5, rel=1e-4)
-    assert 0 < seen[1] < 0.5  # small gradients stay, and the old ones are cleared
-
-
 def test_three_adam_optimisers_with_their_own_rates():
     agent = make_agent(model_lr=1e-3, actor_lr=2e-3, critic_lr=3e-3)
     for name, rate in (("model", 1e-3), ("actor", 2e-3), ("critic", 3e-3)):
@@ -271,71 +219,6 @@ def test_three_adam_optimisers_with_their_own_rates():
 
 
 # --- dreams ---------------------------------------------------------------------------------------
-
-
-def test_dreams_start_at_every_posterior_state_without_gradient():
-    agent = make_agent(use_continue=False)
-    states = {"h": torch.randn(B, T, 7).requires_grad_(), "z": torch.randn(B, T, 3)}
-    start = agent.starts(states, torch.ones(B, T))  # ends are not known here
-    assert start["h"].shape == (1, B * T, 7) and start["z"].shape == (B * T, 3)
-    assert not start["h"].requires_grad and not start["z"].requires_grad
-    assert torch.equal(start["h"][0, T + 1], states["h"][1, 1])
-    assert torch.equal(start["z"][T + 1], states["z"][1, 1])
-
-
-def test_no_dream_starts_at_a_terminal_state():
-    agent = make_agent()
-    states = {"h": torch.randn(B, T, 7), "z": torch.randn(B, T, 3)}
-    terminal = torch.zeros(B, T)
-    terminal[0, 1] = terminal[1, 3] = 1
-    start = agent.starts(states, terminal)
-    kept = [(0, 0), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2)]
-    assert torch.equal(start["z"], torch.stack([states["z"][b, t] for b, t in kept]))
-    assert torch.equal(start["h"][0], torch.stack([states["h"][b, t] for b, t in kept]))
-
-
-def test_dreams_may_start_at_the_last_states_alone():
-    agent = make_agent(imagine_last=2, use_continue=False)
-    states = {"h": torch.randn(B, T, 7), "z": torch.randn(B, T, 3)}
-    start = agent.starts(states, torch.zeros(B, T))
-    assert torch.equal(start["h"][0], states["h"][:, -2:].reshape(4, 7))
-
-
-def test_returns_and_weights_are_those_of_states_one_to_the_last_but_one(monkeypatch):
-    agent = make_agent(imagine_length=5, lambda_=0.9)
-    dreams = spy(monkeypatch, agent.world_model.rssm, "rollout_imagination")
-    returns = spy(monkeypatch, train, "compute_lambda_returns")
-    weights = spy(monkeypatch, train, "compute_discount_weights")
-    critics = spy(monkeypatch, train, "critic_loss")
-    actors = spy(monkeypatch, train, "actor_loss")
-    critic = copy.deepcopy(agent.critic)
-    agent.train_actor_critic(make_start(agent))
-    [(_, dream)] = dreams
-    feature = torch.cat([dream["z"], dream["h"]], -1)
-    assert feature.shape == (6, 5, 10)
-    rewards, continues = agent.world_model.predict(feature)
-    values = critic(feature)
-    [(arguments, target)] = returns
-    got_rewards, got_values, got_continues, gamma, lambda_ = arguments
-    torch.testing.assert_close(got_rewards, rewards[:, :-1])
-    torch.testing.assert_close(got_values, values)
-    torch.testing.assert_close(got_continues, continues[:, :-1])
-    assert (gamma, lambda_) == (1, 0.9) and target.shape == (6, 4)
-    [((weighted, *discount), weight)] = weights
-    torch.testing.assert_close(weighted, continues[:, :-1])
-    assert discount == [1]
-    assert torch.equal(actors[0][0][0], target) and torch.equal(actors[0][0][1], weight)
-    predicted, wanted, by = critics[0][0]
-    torch.testing.assert_close(predicted, values[:, :-1])
-    assert torch.equal(wanted, target) and torch.equal(by, weight)
-
-
-def test_the_actor_loss_of_the_paper_is_the_return_alone(monkeypatch):
-    agent = make_agent()
-    actors = spy(monkeypatch, train, "actor_loss")
-    losses = losses_of(agent, monkeypatch, make_start(agent))
-    returns, weights = actors[0][0]
-    assert losses["actor"].item() == pytest.approx(-(returns * weights).mean().item(), abs=1e-7)
 
 
 def test_an_entropy_bonus_is_an_option(monkeypatch):
@@ -403,36 +286,6 @@ def observe(agent, first=True, count=3):
         "position": np.ones((count, 3), np.float32),
         "is_first": np.full(count, first),
     }
-
-
-def test_before_the_first_update_actions_are_uniform():
-    agent = make_agent()
-    actions, _ = agent.act(observe(agent, count=2000), agent.initial_state(2000))
-    assert actions.abs().max() <= 1
-    assert actions.mean().abs() < 0.05 and actions.std().item() == pytest.approx(3**-0.5, abs=0.02)
-
-
-def test_collecting_adds_noise_to_a_sample_of_the_policy(draws, monkeypatch):
-    agent = make_agent(exploration_noise=0.2)
-    agent.updates = 1
-    draws(normal=0.4)
-    noise = []
-    monkeypatch.setattr(
-        train, "add_exploration_noise", lambda action, scale: noise.append(scale) or action - 1
-    )
-    action, new = agent.act(observe(agent), agent.initial_state(3))
-    policy = agent.actor(torch.cat([new["z"], new["h"][0]], -1))
-    torch.testing.assert_close(action, torch.tanh(policy.mean + 0.4 * policy.std) - 1)
-    assert noise == [0.2]
-
-
-def test_evaluation_takes_the_mode(draws):
-    agent = make_agent()
-    draws(normal=0.6)
-    state = agent.initial_state(3)
-    action, new = agent.act(observe(agent), state, explore=False)
-    feature = torch.cat([new["z"], new["h"][0]], -1)
-    torch.testing.assert_close(action, torch.tanh(agent.actor(feature).mean))
 
 
 def test_a_new_episode_forgets_the_old_one(draws):
