@@ -21,10 +21,15 @@ def value_of(overrides: list[str], key: str, default: str) -> str:
 
 
 def expand_task(overrides: list[str]) -> list[str]:
-    """task=SOME/Gymnasium-id → task=gymnasium task.name=SOME/Gymnasium-id."""
+    """task=SOME/Gymnasium-id → task=gymnasium task.name=SOME/Gymnasium-id; suites likewise."""
     result = []
     for item in overrides:
         key, value = item.split("=", 1)
+        suite = value.split("_")[0]
+        if key == "task" and suite in ("dmc", "atari", "vizdoom") and "_" in value:
+            pixels = "_pixels" if suite == "dmc" and value.endswith("_pixels") else ""
+            result += [f"task={suite}{pixels}", f"task.name={value}"]
+            continue
         if key == "task" and value not in task_names():
             import gymnasium
 

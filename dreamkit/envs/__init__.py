@@ -11,6 +11,7 @@ from dreamkit import UserError, first_line
 from dreamkit.envs.adapter import BoundedAction, DictObservation
 from dreamkit.envs.cartpole import ContinuousForce, PixelCartPole
 
+SUITES = ("dmc_", "atari_", "vizdoom_")
 CARTPOLE_RANGE = (2.4, 3.0, 0.21, 3.0)  # where an episode ends, or a fast motion, of each entry
 
 
@@ -31,6 +32,9 @@ def make(name: str, size: int = 0, scale: tuple | None = None, **options) -> gym
     elif name == "pendulum":
         scale = scale or (1.0, 1.0, 8.0)
         env = gymnasium.make("Pendulum-v1", **options)
+    elif name.startswith(SUITES):
+        env = make_suite(name, options | ({"size": size} if size else {}))
+        size = size or 0
     else:
         env = make_registered(name, options)
     return BoundedAction(DictObservation(env, size or 64, scale))
@@ -39,6 +43,24 @@ def make(name: str, size: int = 0, scale: tuple | None = None, **options) -> gym
 def cartpole(name: str, options: dict) -> gymnasium.Env:
     env = gymnasium.make("CartPole-v1", **options)
     return ContinuousForce(env) if "continuous" in name else env
+
+
+def make_suite(name: str, options: dict) -> gymnasium.Env:
+    """dmc_walker_walk, dmc_walker_walk_pixels, atari_pong, vizdoom_basic."""
+    suite, task = name.split("_", 1)
+    if suite == "dmc":
+        from dreamkit.envs.dmc import DMC as Suite
+
+        options = options | {"pixels": task.endswith("_pixels")}
+        task = task.removesuffix("_pixels")
+    elif suite == "atari":
+        from dreamkit.envs.atari import Atari as Suite
+    else:
+        from dreamkit.envs.doom import Doom as Suite
+    try:
+        return Suite(task, **options)
+    except TypeError as error:
+        raise UserError(f"task {name!r}: {first_line(error)}") from None
 
 
 def make_registered(name: str, options: dict) -> gymnasium.Env:
