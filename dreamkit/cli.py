@@ -221,6 +221,17 @@ def viz_command(arguments: list[str]) -> int:
     return 0
 
 
+def check_command(arguments: list[str]) -> int:
+    """dreamer-check"""
+    from dreamkit import check
+
+    if arguments:
+        print("usage: dreamer-check\n\nWhat of this machine works, and what mends the rest.")
+        return 0 if {"-h", "--help"} & set(arguments) else 2
+    return check.main()
+
+
 train = command(train_command)
 evaluate = command(eval_command)
 visualize = command(viz_command)
+check = command(check_command)

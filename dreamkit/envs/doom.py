@@ -1,7 +1,7 @@
 """ViZDoom scenarios as a Gymnasium environment. They come with the library, as do the game files.
 
-Kempka et al. 2016, arXiv:1605.02097. Two of its habits are mended here: after the last step there is
-no picture any more (the one before is kept), and a time limit counts as an end.
+Kempka et al. 2016, arXiv:1605.02097. Two of its habits are mended here: after the last step there
+is no picture any more (the one before is kept), and a time limit counts as an end.
 """
 
 import contextlib
