@@ -58,6 +58,8 @@ import imageio_ffmpeg
 print(f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version()}")
 """
 
+VERSION = "import {0}; print({0}.__version__)"
+
 # name, program, module that it needs, whether it is optional, what mends it
 LINES = (
     ("PyTorch", TORCH, "torch", False, "pip install -r requirements.txt"),
@@ -66,9 +68,9 @@ LINES = (
     ("Atari", ATARI, "ale_py", True, "pip install -e '.[atari]'"),
     ("ViZDoom", DOOM, "vizdoom", True, "pip install -e '.[vizdoom]'"),
     ("videos", VIDEO, "imageio", False, "pip install 'imageio[ffmpeg]'"),
-    ("MLflow", "import mlflow; print(mlflow.__version__)", "mlflow", True, "pip install -e '.[mlflow]'"),
+    ("MLflow", VERSION.format("mlflow"), "mlflow", True, "pip install -e '.[mlflow]'"),
     (
-        "TensorBoard", "import tensorboard; print(tensorboard.__version__)", "tensorboard", True,
+        "TensorBoard", VERSION.format("tensorboard"), "tensorboard", True,
         "pip install -e '.[tensorboard]'",
     ),
 )  # fmt: skip
@@ -97,8 +99,6 @@ def line(name: str, program: str, module: str, optional: bool, mend: str) -> tup
 def main() -> int:
     """Print a line for every part. Returns 0, or 1 where something needed is broken."""
     rows = [("Python", "ok", f"{platform.python_version()}, {platform.platform()}")]
-    if sys.version_info < (3, 11):
-        rows[0] = ("Python", "broken", "3.11 or newer is needed")
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     state = "ok" if free > 5 else "broken"
     rows.append(

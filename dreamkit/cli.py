@@ -34,6 +34,13 @@ Show what the model sees and what it dreams: real | reconstruction | open-loop i
 as GIF and PNG. PATH is a run folder or a checkpoint file.
 """
 
+COMPARE_HELP = """usage: dreamer-compare [LABEL=]PATTERN [...] [out=runs/compare] [last=3]
+
+Compare runs of several seeds: a table (mean, interquartile mean, 95 % intervals) and curves over
+steps and over time. PATTERN is a run folder or a quoted pattern such as "runs/v1-pendulum-*". Runs
+without a label are grouped by agent, size and options; the last LAST evaluations of a run count.
+"""
+
 
 def command(function: Callable[[list[str]], int]) -> Callable[[], None]:
     """Turn a function of the arguments into a console command with one-line errors."""
@@ -221,6 +228,21 @@ def viz_command(arguments: list[str]) -> int:
     return 0
 
 
+def compare_command(arguments: list[str]) -> int:
+    """dreamer-compare"""
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(COMPARE_HELP)
+        return 0 if arguments else 2
+    from dreamkit import compare
+
+    out = value_of(arguments, "out", "runs/compare")
+    last = value_of(arguments, "last", "3")
+    if not last.isdigit() or int(last) < 1:
+        raise UserError(f"last={last} must be a positive number")
+    words = [item for item in arguments if item.partition("=")[0] not in ("out", "last")]
+    return compare.main(words, Path(out), int(last))
+
+
 def check_command(arguments: list[str]) -> int:
     """dreamer-check"""
     from dreamkit import check
@@ -234,4 +256,5 @@ def check_command(arguments: list[str]) -> int:
 train = command(train_command)
 evaluate = command(eval_command)
 visualize = command(viz_command)
+compare = command(compare_command)
 check = command(check_command)
