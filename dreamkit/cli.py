@@ -127,11 +127,17 @@ def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
     with open(folder / "manifest.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(manifest()) + "\n")
     trainer.console.note(f"run: {folder}")
-    summary = trainer.run()
+    try:
+        summary = trainer.run()
+    except BaseException:
+        trainer.close("FAILED")
+        raise
     if summary["stop"].startswith("SIG"):
+        trainer.close("KILLED")
         print(f"saved at step {summary['step']:,}; continue with: dreamer-train run={folder}")
         return 130 if summary["stop"] == "SIGINT" else 143
     page = report.write(folder)
+    trainer.close()
     goal = f" (solved at {cfg['until']:g})" if summary["stop"] == "solved" else ""
     best = f"best evaluation {summary['best']:.1f}{goal}"
     print(
