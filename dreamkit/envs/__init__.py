@@ -15,14 +15,19 @@ SUITES = ("dmc_", "atari_", "vizdoom_")
 CARTPOLE_RANGE = (2.4, 3.0, 0.21, 3.0)  # where an episode ends, or a fast motion, of each entry
 
 
-def make(name: str, size: int = 0, scale: tuple | None = None, **options) -> gymnasium.Env:
+def make(
+    name: str, size: int = 0, scale: tuple | None = None, draw: bool = False, **options
+) -> gymnasium.Env:
     """An environment by the project's name or by any Gymnasium id, such as `ALE/Pong-v5`.
 
     size      height and width of images; 0 takes the task's own (32 for CartPole, else 64)
     scale     divides a vector observation, entry by entry
-    options   passed to gymnasium.make
+    draw      `render()` gives a picture (H, W, 3), for videos
+    options   passed to gymnasium.make, or to the suite
     errors    UserError: unknown name, missing library, spaces that an agent cannot use
     """
+    if draw and not name.startswith(SUITES):
+        options = options | {"render_mode": "rgb_array"}
     if name in ("cartpole", "cartpole_continuous"):
         scale = scale or CARTPOLE_RANGE
         env = cartpole(name, options)
