@@ -93,7 +93,8 @@ def same(a: Any, b: Any, tolerance: float = TOLERANCE) -> bool:
     if isinstance(a, numbers) and isinstance(b, numbers):
         if math.isnan(a) or math.isnan(b):
             return math.isnan(a) and math.isnan(b)
-        return a == b or abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
+        near = tolerance * max(1.0, abs(a), abs(b))
+        return a == b or (math.isfinite(near) and abs(a - b) <= near)
     return a == b
 
 

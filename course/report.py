@@ -30,8 +30,11 @@ def lines(outcome: Outcome) -> str:
         return paint((head + f"{word[outcome.status]} {note}".strip()).rstrip(), outcome.status)
     check = outcome.check
     head += check.get("check", "")
-    pad = max(1, WIDTH - len(head) - len(outcome.place))
-    rows = [paint(head + " " * pad + outcome.place, "fail")]
+    pad = WIDTH - len(head) - len(outcome.place)
+    if pad > 0:
+        rows = [paint(head + " " * pad + outcome.place, "fail")]
+    else:
+        rows = [paint(head, "fail"), " " * (WIDTH - len(outcome.place)) + outcome.place]
     if check.get("claim"):
         rows.append(wrapped(check["claim"]))
     if check.get("given"):

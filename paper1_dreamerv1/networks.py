@@ -227,7 +227,7 @@ def continue_loss(logits: Tensor, is_terminal: Tensor, gamma: float) -> Tensor:
     logits        (B, T)   of ContinuePredictor
     is_terminal   (B, T)   1 where the future is worth nothing. A time limit is not that
     gamma         discount: the target is γ where the episode goes on, 0 where it is over
-    return        (B, T)   nats, to be minimised
+    return        (B, T)   nats, to be minimised; finite for any logit
 
     Official dreamer.py, `train`: `pcont_target = self._c.discount * data['discount']`.
     """

@@ -43,14 +43,14 @@ class Exercise(pytest.Item):
 
     def __init__(self, *, paper: Paper, id: str, **rest):
         super().__init__(**rest)
-        self.paper, self.id = paper, id
+        self.paper, self.exercise = paper, id
 
     def runtest(self):
         graders = self.config.stash.setdefault(GRADERS, {})
         if self.paper.folder not in graders:
             graders[self.paper.folder] = Grader(self.paper)
-        outcome = graders[self.paper.folder].one(self.id)
-        self.user_properties += [("exercise", self.id), ("status", outcome.status)]
+        outcome = graders[self.paper.folder].one(self.exercise)
+        self.user_properties += [("exercise", self.exercise), ("status", outcome.status)]
         if outcome.status in ("todo", "blocked"):
             self.config.stash.setdefault(TODO, []).append(report.lines(outcome))
             pytest.skip(outcome.note or "not started")

@@ -271,3 +271,152 @@ def lambda_returns_own_reward(rewards, values, continues, gamma, lambda_) -> lis
         mixed = sum((1 - lambda_) * lambda_ ** (n - 1) * n_step(t, n) for n in range(1, longest))
         returns.append(mixed + lambda_ ** (longest - 1) * n_step(t, longest))
     return returns
+
+
+def relu(x: float) -> float:
+    return x if x > 0 else 0.0
+
+
+def convolution(maps, weight, bias, stride: int = 2) -> list:
+    """Convolution without padding. maps[c][y][x], weight[o][c][ky][kx]; returns [o][y][x]."""
+    kernel, height, width = len(weight[0][0]), len(maps[0]), len(maps[0][0])
+    rows, columns = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+
+    def place(filter_, b: float, top: int, left: int) -> float:
+        total = b
+        for channel, taps in zip(maps, filter_, strict=True):
+            for row, line in zip(taps, channel[top : top + kernel], strict=True):
+                for tap, value in zip(row, line[left : left + kernel], strict=True):
+                    total += tap * value
+        return total
+
+    return [
+        [[place(w, b, stride * y, stride * x) for x in range(columns)] for y in range(rows)]
+        for w, b in zip(weight, bias, strict=True)
+    ]
+
+
+def transposed_convolution(maps, weight, bias, stride: int = 2) -> list:
+    """Every pixel adds a scaled copy of its kernel. maps[c][y][x], weight[c][o][ky][kx]."""
+    kernel, height, width = len(weight[0][0]), len(maps[0]), len(maps[0][0])
+    rows, columns = (height - 1) * stride + kernel, (width - 1) * stride + kernel
+    out = [[[b] * columns for _ in range(rows)] for b in bias]
+    for channel, filters in zip(maps, weight, strict=True):
+        for y, line in enumerate(channel):
+            for x, value in enumerate(line):
+                for picture, taps in zip(out, filters, strict=True):
+                    for ky, row in enumerate(taps):
+                        for kx, tap in enumerate(row):
+                            picture[stride * y + ky][stride * x + kx] += tap * value
+    return out
+
+
+def conv_encoder(image, p: dict) -> list[float]:
+    """DreamerV1's embedding of one image[c][y][x], in the order (channel, y, x)."""
+    for i in (1, 2, 3, 4):
+        maps = convolution(image, p[f"conv{i}.weight"], p[f"conv{i}.bias"])
+        image = [[[relu(v) for v in row] for row in channel] for channel in maps]
+    return [v for channel in image for row in channel for v in row]
+
+
+def conv_decoder(feature: list[float], p: dict) -> list:
+    """DreamerV1's mean of one image[c][y][x]."""
+    maps = [[[v]] for v in linear(feature, p["fc.weight"], p["fc.bias"])]
+    for i in (1, 2, 3, 4):
+        maps = transposed_convolution(maps, p[f"deconv{i}.weight"], p[f"deconv{i}.bias"])
+        if i < 4:
+            maps = [[[relu(v) for v in row] for row in channel] for channel in maps]
+    return maps
+
+
+def gaussian_filter(embeds, actions, is_first, h, z, p: dict, min_std: float, noise: float):
+    """One sequence, filtered: for every step its h, z and both distributions of z, by name."""
+    steps = []
+    for embed, action, first in zip(embeds, actions, is_first, strict=True):
+        if first:
+            h, z, action = [0.0] * len(h), [0.0] * len(z), [0.0] * len(action)
+        h = gaussian_rssm_step(h, z, action, p)
+        mean, std = gaussian_head([*h, *embed], p, "fc_post", min_std)
+        z = [m + noise * s for m, s in zip(mean, std, strict=True)]
+        prior_mean, prior_std = gaussian_head(h, p, "fc_prior", min_std)
+        steps.append({
+            "h": h, "post_mean": mean, "post_std": std, "z": z,
+            "prior_mean": prior_mean, "prior_std": prior_std,
+        })  # fmt: skip
+    return steps
+
+
+def gaussian_dream(h, z, policy, length: int, p: dict, min_std: float, noise: float):
+    """One dream. `policy`: (step, feature) → action; every step has its action, h and z."""
+    steps = []
+    for t in range(length):
+        action = policy(t, [*z, *h])
+        h = gaussian_rssm_step(h, z, action, p)
+        mean, std = gaussian_head(h, p, "fc_prior", min_std)
+        z = [m + noise * s for m, s in zip(mean, std, strict=True)]
+        steps.append({"action": action, "h": h, "z": z})
+    return steps
+
+
+def normal_kl_closed(mean_p, std_p, mean_q, std_q) -> float:
+    """KL(p ‖ q) of two diagonal Normals, one unit after the other."""
+    total = 0.0
+    for m, s, n, r in zip(mean_p, std_p, mean_q, std_q, strict=True):
+        total += math.log(r) - math.log(s) + (s * s + (m - n) ** 2) / (2 * r * r) - 0.5
+    return total
+
+
+def slopes(f, x: list[float], step: float = 1e-4) -> list[float]:
+    """The gradient of f at x, by central differences with two step sizes (error ~ step⁴)."""
+
+    def difference(i: int, d: float) -> float:
+        up, down = ([*x[:i], x[i] + sign * d, *x[i + 1 :]] for sign in (1, -1))
+        return (f(up) - f(down)) / (2 * d)
+
+    return [(4 * difference(i, step) - difference(i, 2 * step)) / 3 for i in range(len(x))]
+
+
+def gaussian_world_model(sequences: list[dict], p: dict, c, noise: float) -> dict[str, float]:
+    """The parts of DreamerV1's world-model loss, for observations {"position": a vector}.
+
+    sequences   for each its lists of rows: position, action, reward, is_first, is_terminal
+    p           parameters by name
+    c           options: free_nats, gamma, the scales, the numbers of layers, min_std
+    """
+
+    def part(name: str) -> dict:
+        return {key[len(name) + 1 :]: x for key, x in p.items() if key.startswith(name + ".")}
+
+    encoder, rssm, decoder = part("encoder.mlp"), part("rssm"), part("decoder.mlp")
+    reward, continues = part("reward"), part("continues")
+    h, z = [0.0] * len(rssm["rnn.weight_hh_l0"][0]), [0.0] * len(rssm["fc_prior_mean.bias"])
+    total = dict.fromkeys(("kl", "reconstruction", "reward", "continue"), 0.0)
+    count = 0
+    for rows in sequences:
+        embeds = [[elu(v) for v in dense(x, encoder, c.vector_layers)] for x in rows["position"]]
+        steps = gaussian_filter(
+            embeds, rows["action"], rows["is_first"], h, z, rssm, c.min_std, noise
+        )
+        for t, s in enumerate(steps):
+            count += 1
+            feature = [*s["z"], *s["h"]]
+            seen = dense(feature, decoder, c.vector_layers)
+            total["kl"] += normal_kl_closed(
+                s["post_mean"], s["post_std"], s["prior_mean"], s["prior_std"]
+            )
+            total["reconstruction"] += sum(
+                (a - b) ** 2 / 2 for a, b in zip(seen, rows["position"][t], strict=True)
+            )
+            [expected] = dense(feature, reward, c.reward_layers)
+            total["reward"] += (expected - c.reward_scale * rows["reward"][t]) ** 2 / 2
+            [logit] = dense(feature, continues, c.continue_layers)
+            goes_on = c.gamma * (1 - rows["is_terminal"][t])
+            total["continue"] += bernoulli_cross_entropy(logit, goes_on)
+    mean = {name: x / count for name, x in total.items()}
+    return {
+        "kl": c.kl_scale * max(mean["kl"], c.free_nats),
+        "reconstruction": c.reconstruction_scale * mean["reconstruction"],
+        "reward": mean["reward"],
+        "continue": c.continue_scale * mean["continue"],
+        "kl_mean": mean["kl"],
+    }

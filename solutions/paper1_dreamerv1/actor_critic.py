@@ -110,7 +110,10 @@ class Critic(nn.Module):
         self.mlp = DenseDecoder(inputs, layers, units)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(..., F) → (...): the last dimension, of size 1, is dropped."""
+        """(..., F) → (...): the last dimension, of size 1, is dropped.
+
+        The gradient reaches the feature too: the actor learns through it.
+        """
         # EXERCISE 1.22: the network, without its last dimension
         return self.mlp(feature).squeeze(-1)
         # END 1.22
@@ -127,7 +130,9 @@ def compute_lambda_returns(
     rewards     (B, H)       reward of state t
     values      (B, H + 1)   value of state t; one more than rewards: the last is the bootstrap
     continues   (B, H)       whether the episode goes on after state t, 0 ... 1
-    return      (B, H)       with gradient to all three
+    gamma       enters once a step; pass 1 where the continues hold it already
+    lambda_     share of R_{t+1} in the mixture, 0 ... 1
+    return      (B, H)       with gradient to all three inputs, which stay as they are
 
     The return of step t continues in the *next* state. Its own value v_t is not used; v_t is what
     is trained towards R_t. Paper: Equation 6; official tools.py, `lambda_return`.
@@ -164,11 +169,11 @@ def compute_discount_weights(continues: Tensor, gamma: float = 0.99) -> Tensor:
 
 
 def actor_loss(returns: Tensor, weights: Tensor) -> Tensor:
-    """Minus the mean weighted return: the gradient comes through the returns themselves.
+    """Minus the mean of weight × return: the gradient comes through the returns themselves.
 
     returns   (B, H)   attached: R depends on the actions through the world model
     weights   (B, H)   of compute_discount_weights; no gradient goes through them
-    return    scalar
+    return    scalar, divided by the number of entries B × H, not by the sum of the weights
 
     Paper: Equation 7; official dreamer.py, `train`: `actor_loss`.
     """

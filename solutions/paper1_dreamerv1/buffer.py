@@ -44,6 +44,7 @@ class SimpleBuffer:
         """Sequences of consecutive rows, every possible start equally likely.
 
         return   {name: (batch, length, ...)} for every name of a row, with the dtype of the rows
+                 (Python's floats become float32: see `stack`)
         errors   ValueError where there are fewer than `length` rows
 
         `self.random.integers(n, size=batch)` draws from 0 ... n - 1. With N rows there are

@@ -377,8 +377,9 @@ def train_simple(
     return   [{"step", "episode_return", metrics ...}, ...], one entry each `log_every` steps
 
     In each of `steps` steps: act (the observation as a batch of one), add the row it leads to, and
-    begin the next episode where one ended. After the prefill, every `train_every` steps, and if
-    the buffer is ready: one `train_step` on a sample of the agent's batch_size and batch_length.
+    begin the next episode where one ended (only the first reset has the seed). At every step
+    greater than `prefill` that `train_every` divides, if the buffer is ready: one `train_step` on
+    a sample of the agent's batch_size and batch_length.
     """
     c, log, metrics = agent.config, [], {}
     row, state = first_row(env, agent.actions, seed), agent.initial_state(1)

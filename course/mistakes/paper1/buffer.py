@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of buffer.py: (the text, what stands there instead, what to say)."""
+"""Wrong answers to the exercises of buffer.py: (old text, new text, what the learner reads)."""
 
 SIMPLE = """\
         starts = self.random.integers(len(self.rows) - length + 1, size=batch)

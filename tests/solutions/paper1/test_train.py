@@ -579,22 +579,11 @@ class Walk:
         return self.observation(), 10.0 + self.steps, end and dies, end and not dies, {}
 
 
-def test_a_row_holds_what_an_action_led_to():
+def test_the_first_row_of_an_episode_is_neutral():
     env = Walk()
     first = train.first_row(env, 2, seed=5)
     assert env.seeds == [5] and first["reward"] == 0 and first["action"].tolist() == [0, 0]
     assert (first["is_first"], first["is_last"], first["is_terminal"]) == (True, False, False)
-    action = np.array([0.5, -0.5], np.float32)
-    rows = [train.next_row(env, action) for _ in range(3)]
-    assert [row["position"][0] for row in rows] == [1, 2, 3]
-    assert [row["reward"] for row in rows] == [11, 12, 13]
-    assert all(np.array_equal(row["action"], action) for row in rows)
-    assert not any(row["is_first"] for row in rows)
-    assert [row["is_last"] for row in rows] == [False, False, True]
-    assert [row["is_terminal"] for row in rows] == [False, False, True]
-    train.first_row(env, 2)
-    row = [train.next_row(env, action) for _ in range(3)][-1]
-    assert row["is_last"] and not row["is_terminal"]  # a time limit is not a death
 
 
 def test_the_short_loop_collects_learns_logs_and_saves(tmp_path, capsys):
@@ -619,9 +608,3 @@ def test_the_short_loop_collects_learns_logs_and_saves(tmp_path, capsys):
     other = make_agent(2)
     other.load_state_dict(torch.load(path, weights_only=True))
     assert same(snapshot(agent.modules), snapshot(other.modules))
-
-
-def test_the_short_loop_waits_for_an_episode_that_is_long_enough():
-    env, agent, buffer = Walk(), make_agent(batch_length=5), ReplayBuffer()
-    train.train_simple(env, agent, buffer, steps=30, prefill=4, train_every=4)
-    assert agent.updates == 0
