@@ -93,7 +93,7 @@ def film(path: Path, frames: list[np.ndarray], rate: int = 30) -> Path:
     large = enlarge(np.stack(frames), 256)
     height, width = (side - side % 2 for side in large.shape[1:3])  # the codec wants even sides
     try:
-        iio.imwrite(path, large[:, :height, :width], fps=rate, codec="libx264")
+        iio.imwrite(path, large[:, :height, :width], fps=rate, codec="libx264", macro_block_size=2)
     except Exception as error:  # whatever ffmpeg or the plugin says
         raise UserError(
             f"{path} cannot be written: {first_line(error)}; see dreamer-check"

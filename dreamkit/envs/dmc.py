@@ -91,8 +91,8 @@ class DMC(gymnasium.Env):
             np.broadcast_to(bounds.minimum, bounds.shape).astype(np.float32),
             np.broadcast_to(bounds.maximum, bounds.shape).astype(np.float32),
         )
+        self._quality(render)
         if pixels:
-            self._quality(render)
             self.observation_space = spaces.Box(0, 255, (size, size, 3), np.uint8)
         else:
             units = sum(int(np.prod(x.shape)) for x in self.env.observation_spec().values())

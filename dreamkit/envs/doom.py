@@ -79,13 +79,12 @@ class Doom(gymnasium.Env):
     def _picture(self) -> np.ndarray:
         import cv2
 
-        screen = self.game.get_state().screen_buffer
-        return cv2.resize(screen, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        self.screen = self.game.get_state().screen_buffer
+        return cv2.resize(self.screen, (self.size, self.size), interpolation=cv2.INTER_AREA)
 
     def render(self) -> np.ndarray:
         """The last picture at the game's own size (H, W, 3)."""
-        state = self.game.get_state()
-        return self.picture if state is None else state.screen_buffer
+        return self.screen
 
 
 def shut(game, folder: str) -> None:
