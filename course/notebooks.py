@@ -8,6 +8,7 @@
 `# %%` begins a cell of code, `# %% [markdown]` one of text, whose lines begin with `#`.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -20,10 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
-def notebook(source: str) -> nbformat.NotebookNode:
-    """The notebook of a source: no outputs, and the same cell ids every time."""
+def notebook(path: Path) -> nbformat.NotebookNode:
+    """The notebook of a .py: no outputs, and the same cell ids every time."""
     book = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
-    for number, part in enumerate(f"\n{source}".split("\n# %%")[1:]):
+    source = "\n" + path.read_text("utf-8")
+    for number, part in enumerate(source.split("\n# %%")[1:]):
         head, _, body = part.partition("\n")
         cell = nbformat.v4.new_code_cell(body.strip("\n"))
         if head.strip() == "[markdown]":
@@ -34,46 +36,43 @@ def notebook(source: str) -> nbformat.NotebookNode:
     return book
 
 
-def made(root: Path = ROOT) -> dict[Path, str]:
-    """{walkthrough.ipynb: what its .py makes of it}."""
-    sources = sorted(root.glob("paper*/walkthrough.py"))
-    books = {path.with_suffix(".ipynb"): notebook(path.read_text("utf-8")) for path in sources}
-    return {path: nbformat.writes(book) + "\n" for path, book in books.items()}
+def sources(root: Path = ROOT) -> list[Path]:
+    return sorted(root.glob("paper*/walkthrough.py"))
 
 
-def stale(root: Path = ROOT) -> list[Path]:
-    """Notebooks that differ from what their .py makes; a run that was saved is a difference."""
-    books = made(root).items()
-    return [path for path, new in books if not path.exists() or path.read_text("utf-8") != new]
+def stale(root: Path = ROOT) -> dict[Path, str]:
+    """{.ipynb: what it should be} of those that differ; the outputs of a run are a difference."""
+    made = {path.with_suffix(".ipynb"): nbformat.writes(notebook(path)) for path in sources(root)}
+    return {
+        p: f"{new}\n" for p, new in made.items() if not p.exists() or p.read_text() != f"{new}\n"
+    }
 
 
-def execute(path: Path, out: Path | None = None) -> str:
-    """Run the notebook of a .ipynb's .py in its folder. Returns what failed, in one line, or ""."""
+def execute(path: Path, out: Path | None = None) -> int:
+    """Run the notebook of a .py in its folder; say in one line what came of it. 1 if it failed."""
     from nbclient import NotebookClient
-    from nbclient import exceptions as lost
+    from nbclient.exceptions import CellControlSignal
+    from nbconvert import HTMLExporter
 
-    os.environ |= {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    os.environ |= {"PYTHONDONTWRITEBYTECODE": "1"}
-    book, begun, failure = notebook(path.with_suffix(".py").read_text("utf-8")), [], ""
-    client = NotebookClient(
-        book, timeout=600, kernel_name="python3", extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(path.parent)}},
-        on_cell_start=lambda cell, cell_index: begun.append(cell),
-    )  # fmt: skip
+    inline = "module://matplotlib_inline.backend_inline"
+    os.environ |= {"MPLBACKEND": inline, "PYTHONDONTWRITEBYTECODE": "1"}
+    book, begin, failure = notebook(path), time.perf_counter(), ""
+    options = {"timeout": 600, "kernel_name": "python3", "extra_arguments": ["--log-level=ERROR"]}
+    client = NotebookClient(book, resources={"metadata": {"path": str(path.parent)}}, **options)
+    begun = book.cells[:1]
+    client.on_cell_start = lambda cell, cell_index: begun.append(cell)
     try:
         client.execute()
-    except lost.CellExecutionError as error:
-        failure = f"{error.ename}: {error.evalue}"
-    except (lost.CellTimeoutError, lost.DeadKernelError) as error:
-        failure = f"{type(error).__name__}: {error}"
+    except (CellControlSignal, RuntimeError) as error:  # of the code; too slow; the kernel died
+        reason = f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}"
+        failure = f"failed in {begun[-1].id}: {' '.join(reason.split())}"
+    print(path.parent.name, f"{time.perf_counter() - begin:.0f} s", failure)
     if out:
-        from nbconvert import HTMLExporter
-
         (out / path.parent.name).mkdir(parents=True, exist_ok=True)
-        kept = out / path.parent.name / path.name
-        nbformat.write(book, kept)
-        kept.with_suffix(".html").write_text(HTMLExporter().from_notebook_node(book)[0], "utf-8")
-    return failure and f"failed in {begun[-1].id}: {' '.join(failure.split())}"
+        html, _ = HTMLExporter().from_notebook_node(book)
+        (out / path.parent.name / "walkthrough.html").write_text(html, "utf-8")
+        nbformat.write(book, out / path.parent.name / "walkthrough.ipynb")
+    return int(bool(failure))
 
 
 def ship(run: str, file: str) -> None:
@@ -83,31 +82,33 @@ def ship(run: str, file: str) -> None:
     from dreamkit import checkpoint
 
     state = checkpoint.read(run)
-    about = state["header"] | {"updates": state["agent"]["updates"], "step": state["step"]}
+    about = state["header"] | {"updates": state["agent"]["updates"]}
+    about |= {key: state[key] for key in ("step", "return")}
     about = {key: x if isinstance(x, str) else json.dumps(x) for key, x in about.items()}
     save_file({k: x.float() for k, x in state["agent"]["modules"].items()}, file, about)
 
 
-def main(words: list[str]) -> int:
-    if "--checkpoint" in words:
-        ship(*words[words.index("--checkpoint") + 1 :])
-        return 0
-    if "--run" not in words:
-        for path in stale():
-            print(f"{path.relative_to(ROOT)} ", end="")
-            print("is not what its .py makes" if "--check" in words else "written")
-            if "--check" not in words:
-                path.write_text(made()[path], "utf-8")
-        return int("--check" in words and bool(stale()))
-    out = Path(words[words.index("--out") + 1]) if "--out" in words else None
-    failures = []
-    for path in made():
-        begin = time.perf_counter()
-        failures.append(execute(path, out))
-        seconds = f"{time.perf_counter() - begin:.0f} s"
-        print(path.relative_to(ROOT), seconds, failures[-1], flush=True)
-    return int(any(failures))
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--run", action="store_true")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--checkpoint", nargs=2, metavar=("RUN", "FILE"))
+    options = parser.parse_args()
+    if options.checkpoint:
+        return ship(*options.checkpoint) or 0
+    if options.run:
+        return max((execute(path, options.out) for path in sources()), default=0)
+    differ = stale()
+    for path, new in differ.items():
+        if options.check:
+            print(f"{path.relative_to(ROOT)} is not made from its .py: python -m course.notebooks")
+        else:
+            path.write_text(new, "utf-8")
+    return int(options.check and bool(differ))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

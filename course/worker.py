@@ -99,7 +99,7 @@ def centred():
                 rest = args if function._overloadname[:6] in ("Tensor", "float_") else args[1:]
                 mean = kwargs.get("mean", rest[0] if rest else 0.0)
                 std = kwargs.get("std", rest[1] if len(rest) > 1 else 1.0)
-                result.copy_(torch.as_tensor(mean + std * DRAW["normal"]))
+                result.copy_(torch.as_tensor(mean + std * DRAW["normal"], dtype=result.dtype))
             elif name in ("exponential_", "exponential"):
                 result.fill_(-math.log(1 - DRAW["uniform"]))
             elif name == "multinomial":

@@ -156,7 +156,8 @@ class RSSM(nn.Module):
 
         Official models.py, `RSSM.observe`. Its sequences never leave an episode; ours may, and
         then the previous h, z and action count as zero where an episode begins: `keep` (B, T) is
-        0 there, else 1. Fill the four lists with (B, H) and (B, Z) tensors.
+        0 there, else 1. `state` is that of the step before. Fill the four lists with (B, H) and
+        (B, Z) tensors.
         """
         if is_first is None:
             is_first = embeds.new_zeros(embeds.shape[:2])
@@ -193,7 +194,8 @@ class RSSM(nn.Module):
                  states s_1 ... s_horizon, without the start s_0; action[:, t] led to state t
 
         The actor sees the feature (`get_feature`) *detached*: the gradient of the returns reaches
-        an action through what it causes, not through what the policy saw. The latent is a sample
+        an action through what it causes, not through what the policy saw. The action itself stays
+        attached. The latent is a sample
         of the prior (`sample_normal`). Fill the lists with (N, H), (N, Z) and (N, A) tensors.
         Paper: Algorithm 1, "Imagine trajectories"; official dreamer.py, `_imagine_ahead`.
         """
@@ -236,8 +238,8 @@ def kl_loss(
     four times (B, T, Z)
     free_nats   a mean below this is not reduced further: the loss is then constant, without
                 gradient
-    return      loss, a scalar: the mean over (B, T), but not below free_nats; and the mean itself,
-                detached, for the log. Nats
+    return      loss, a scalar tensor: the mean over (B, T), but not below free_nats; and the mean
+                itself, detached, for the log. Nats
 
     One loss trains both sides: the prior learns to predict, the posterior to be predictable.
     Paper: Section 4 and Appendix A; official dreamer.py, `train`: first the mean, then the maximum.

@@ -15,8 +15,8 @@ def std_mistakes(name: str) -> list[tuple[str, str, str]]:
         (
             right,
             f"F.softplus({raw})",
-            "you leave out min_std: without it the std, and with it the KL, can go to zero and "
-            "infinity",
+            "you leave out min_std: without it the std can shrink to zero, and the KL grow without "
+            "bound",
         ),
         (
             right,
@@ -460,9 +460,22 @@ MISTAKES = {
             "first, then the maximum",
         ),
         (
+            "return kl.clamp(min=free_nats), kl.detach()",
+            "each = kl_divergence(post_mean, post_std, prior_mean, prior_std).mean(1)\n"
+            "    return each.clamp(min=free_nats).mean(), kl.detach()",
+            "you grant the free nats to every sequence: the mean is over batch and time, then "
+            "comes the maximum",
+        ),
+        (
             "clamp(min=free_nats)",
             "clamp(max=free_nats)",
             "you take the minimum: the loss may not fall below the free nats",
+        ),
+        (
+            "kl.clamp(min=free_nats)",
+            "max(kl, free_nats)",
+            "where the free nats win, Python's max returns a plain number: the loss has to stay a "
+            "tensor",
         ),
         (
             "kl.clamp(min=free_nats)",
@@ -591,6 +604,11 @@ MISTAKES = {
             'get_feature(states["h"], states["z"])',
             'get_feature(states["h"], states["z"]).detach()',
             "you detach the feature: encoder and RSSM learn through the predictions",
+        ),
+        (
+            'states["prior_mean"], states["prior_std"]',
+            'states["prior_mean"].detach(), states["prior_std"].detach()',
+            "you detach the prior: the KL part trains the prior and the posterior",
         ),
         (
             "self.reward(feature), reward",

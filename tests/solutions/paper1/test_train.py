@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from solutions.paper1_dreamerv1 import rssm, train
+from solutions.paper1_dreamerv1 import train
 from solutions.paper1_dreamerv1.buffer import ReplayBuffer
 from solutions.paper1_dreamerv1.train import SIZES, TASKS, Agent, Config, DreamerV1
 from tests import oracle
@@ -142,55 +142,23 @@ def test_discrete_actions_are_refused_in_one_line():
 # --- world model ----------------------------------------------------------------------------------
 
 
-def test_the_world_model_loss_is_the_sum_of_its_scaled_parts(monkeypatch):
-    agent = make_agent(kl_scale=0.7, reconstruction_scale=3.0, reward_scale=0.1, continue_scale=5.0)
-    batch = make_batch()
-    batch["is_terminal"][0, 3] = True
-    batch["is_last"][:, 3] = True
-    losses = spy(monkeypatch, rssm, "normal_loss")
-    ends = spy(monkeypatch, rssm, "continue_loss")
-    kls = spy(monkeypatch, rssm, "kl_loss")
-    model = agent.world_model
-    loss, states, metrics = model.loss(agent.prepare(batch))
-    feature = torch.cat([states["z"], states["h"]], -1)
-    assert feature.shape == (B, T, 10)
-    # KL of the posterior from the prior, with the configured free nats.
-    (arguments, (kl, _)) = kls[0]
-    for x, key in zip(
-        arguments, ("post_mean", "post_std", "prior_mean", "prior_std"), strict=False
-    ):
-        assert torch.equal(x, states[key])
-    assert arguments[4] == 0.0
-    # Reconstructions: images in [-0.5, 0.5], vectors as they are; rewards of their own rows.
+def test_the_reconstruction_loss_adds_images_and_vectors():
+    agent = make_agent()
+    model, batch = agent.world_model, make_batch()
+    feature = torch.randn(B, T, 10)
     means = model.decoder(feature)
     image = torch.as_tensor(batch["image"]) / 255 - 0.5
     expected = 0.5 * (means["image"] - image).square().sum((2, 3, 4))
-    expected = expected + 0.5 * (
-        means["position"] - torch.as_tensor(batch["position"])
-    ).square().sum(-1)
-    assert metrics["loss/reconstruction"].item() == pytest.approx(
-        3 * expected.mean().item(), rel=1e-5
-    )
-    error = model.reward(feature) - 0.1 * torch.as_tensor(batch["reward"])
-    assert metrics["loss/reward"].item() == pytest.approx(
-        0.5 * error.square().mean().item(), rel=1e-5
-    )
-    assert len(losses) == 3
-    # Continuation: dies where terminal, not where the sequence was cut.
-    (logits, terminal, gamma), end = ends[0]
-    torch.testing.assert_close(logits, model.continues(feature))
-    assert terminal.tolist() == [[0, 0, 0, 1], [0, 0, 0, 0]] and gamma == 0.99
-    assert metrics["loss/continue"].item() == pytest.approx(5 * end.mean().item(), rel=1e-5)
-    assert metrics["loss/kl"].item() == pytest.approx(0.7 * kl.item(), rel=1e-5)
-    parts = [metrics[f"loss/{x}"].item() for x in ("kl", "reconstruction", "reward", "continue")]
-    assert loss.item() == pytest.approx(sum(parts), rel=1e-5)
+    position = torch.as_tensor(batch["position"])
+    expected = expected + 0.5 * (means["position"] - position).square().sum(-1)
+    loss = model.reconstruction_loss(feature, agent.prepare(batch))
+    assert loss.shape == (B, T)
+    torch.testing.assert_close(loss, expected)
 
 
 def test_without_a_continue_predictor_the_discount_is_constant():
     agent = make_agent(use_continue=False, gamma=0.97)
     assert agent.world_model.continues is None
-    _, _, metrics = agent.world_model.loss(agent.prepare(make_batch()))
-    assert "loss/continue" not in metrics
     reward, continues = agent.world_model.predict(torch.randn(2, 5, 10))
     assert reward.shape == (2, 5) and torch.all(continues == 0.97)
 
@@ -201,17 +169,6 @@ def test_the_continue_predictor_already_holds_the_discount():
     _, continues = agent.world_model.predict(feature)
     logit = agent.world_model.continues(feature)[1, 3].item()
     assert continues[1, 3].item() == pytest.approx(oracle.sigmoid(logit), rel=1e-5)
-
-
-def test_an_episode_that_begins_inside_a_sequence_resets_the_state(draws):
-    draws()
-    agent, batch = make_agent(), make_batch()
-    batch["is_first"][0, 2] = True
-    a = agent.world_model.loss(agent.prepare(batch))[1]["h"]
-    batch["position"][0, 0] += 1
-    batch["action"][0, 2] += 1
-    b = agent.world_model.loss(agent.prepare(batch))[1]["h"]
-    assert not torch.equal(a[0, 1], b[0, 1]) and torch.equal(a[0, 2:], b[0, 2:])
 
 
 # --- gradient routing -----------------------------------------------------------------------------
