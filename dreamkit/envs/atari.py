@@ -84,7 +84,8 @@ class Atari(gymnasium.Env):
         if not self.alive:
             game.restoreSystemState(self.start)
             self.frame = 0
-            for _ in range(int(self.np_random.integers(self.noops + 1))):
+            # At least one frame: restoring brings back the game, not the picture of it.
+            for _ in range(1 + int(self.np_random.integers(self.noops + 1))):
                 game.act(self.actions[0])
                 if game.game_over():
                     game.restoreSystemState(self.start)
