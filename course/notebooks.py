@@ -1,17 +1,12 @@
 """paperN/walkthrough.py → walkthrough.ipynb: notebooks are written as percent-format Python.
 
-    python -m course.notebooks                        write every notebook from its .py
-    python -m course.notebooks --check                say which do not match
-    python -m course.notebooks --run [--out FOLDER]   execute each; FOLDER keeps it and its HTML
-    python -m course.notebooks --checkpoint RUN FILE  the model of a run as safetensors, to ship
-
-`# %%` begins a cell of code, `# %% [markdown]` one of text, whose lines begin with `#`.
+`# %%` begins a cell of code, `# %% [markdown]` one of text. Without options all are written.
 """
 
 import argparse
 import json
 import os
-import sys
+import re
 import time
 from pathlib import Path
 
@@ -24,28 +19,19 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 def notebook(path: Path) -> nbformat.NotebookNode:
     """The notebook of a .py: no outputs, and the same cell ids every time."""
     book = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
-    source = "\n" + path.read_text("utf-8")
-    for number, part in enumerate(source.split("\n# %%")[1:]):
+    for number, part in enumerate(f"\n{path.read_text('utf-8')}".split("\n# %%")[1:]):
         head, _, body = part.partition("\n")
-        cell = nbformat.v4.new_code_cell(body.strip("\n"))
-        if head.strip() == "[markdown]":
-            lines = [line.removeprefix("#").removeprefix(" ") for line in cell.source.split("\n")]
-            cell = nbformat.v4.new_markdown_cell("\n".join(lines))
-        cell.id = f"cell-{number:02d}"
-        book.cells.append(cell)
+        prose = head.strip() == "[markdown]"
+        body = re.sub("(?m)^# ?", "", body) if prose else body
+        new = nbformat.v4.new_markdown_cell if prose else nbformat.v4.new_code_cell
+        book.cells.append(new(body.strip("\n"), id=f"cell-{number:02d}"))
     return book
 
 
-def sources(root: Path = ROOT) -> list[Path]:
-    return sorted(root.glob("paper*/walkthrough.py"))
-
-
-def stale(root: Path = ROOT) -> dict[Path, str]:
-    """{.ipynb: what it should be} of those that differ; the outputs of a run are a difference."""
-    made = {path.with_suffix(".ipynb"): nbformat.writes(notebook(path)) for path in sources(root)}
-    return {
-        p: f"{new}\n" for p, new in made.items() if not p.exists() or p.read_text() != f"{new}\n"
-    }
+def made(root: Path = ROOT) -> dict[Path, str]:
+    """{walkthrough.ipynb: what its .py makes of it}"""
+    sources = sorted(root.glob("paper*/walkthrough.py"))
+    return {p.with_suffix(".ipynb"): nbformat.writes(notebook(p)) + "\n" for p in sources}
 
 
 def execute(path: Path, out: Path | None = None) -> int:
@@ -66,12 +52,12 @@ def execute(path: Path, out: Path | None = None) -> int:
     except (CellControlSignal, RuntimeError) as error:  # of the code; too slow; the kernel died
         reason = f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}"
         failure = f"failed in {begun[-1].id}: {' '.join(reason.split())}"
-    print(path.parent.name, f"{time.perf_counter() - begin:.0f} s", failure)
+    print(path.parent.name, f"{time.perf_counter() - begin:.0f} s", failure, flush=True)
     if out:
-        (out / path.parent.name).mkdir(parents=True, exist_ok=True)
-        html, _ = HTMLExporter().from_notebook_node(book)
-        (out / path.parent.name / "walkthrough.html").write_text(html, "utf-8")
-        nbformat.write(book, out / path.parent.name / "walkthrough.ipynb")
+        kept = out / path.parent.name / "walkthrough.ipynb"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(book, kept)
+        kept.with_suffix(".html").write_text(HTMLExporter().from_notebook_node(book)[0], "utf-8")
     return int(bool(failure))
 
 
@@ -89,26 +75,25 @@ def ship(run: str, file: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--run", action="store_true")
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--checkpoint", nargs=2, metavar=("RUN", "FILE"))
+    parser = argparse.ArgumentParser("python -m course.notebooks")
+    parser.add_argument("--check", action="store_true", help="say which do not match their .py")
+    parser.add_argument("--run", action="store_true", help="execute each, and write nothing")
+    parser.add_argument("--out", type=Path, help="with --run: a folder for the result and its HTML")
+    parser.add_argument("--checkpoint", nargs=2, metavar=("RUN", "FILE.safetensors"))
     options = parser.parse_args()
     if options.checkpoint:
         return ship(*options.checkpoint) or 0
     if options.run:
-        return max((execute(path, options.out) for path in sources()), default=0)
-    differ = stale()
-    for path, new in differ.items():
-        if options.check:
-            print(f"{path.relative_to(ROOT)} is not made from its .py: python -m course.notebooks")
-        else:
-            path.write_text(new, "utf-8")
+        return max(execute(path.with_suffix(".py"), options.out) for path in made())
+    differ = {
+        p: text for p, text in made().items() if not p.exists() or p.read_text("utf-8") != text
+    }
+    for path, text in differ.items():
+        print(path.relative_to(ROOT), "is not what its .py makes" if options.check else "written")
+        if not options.check:
+            path.write_text(text, "utf-8")
     return int(options.check and bool(differ))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())
