@@ -21,6 +21,7 @@ Train an agent. The same run folder again continues the run.
   run=runs/NAME           folder of the run        steps=N       decisions to take
   seed=0                  device=auto|cpu|cuda     until=475     stop at this evaluation
   agent.KEY=VALUE         an option of the agent   --info        list agents, sizes, tasks, options
+  preset=debug            everything once, in a minute           log=[mlflow,tensorboard]
 """
 EVAL_HELP = """usage: dreamer-eval checkpoint=PATH [episodes=20] [videos=0] [out=FOLDER] [seed=0]
                     [device=auto] [code=…]

@@ -5,6 +5,9 @@ action        Discrete(n), or Box in [-1, 1]
 step          terminated: the value of the future is zero; truncated: it was only cut off
 """
 
+import os
+import sys
+
 import gymnasium
 
 from dreamkit import UserError, first_line
@@ -77,6 +80,8 @@ def make_registered(name: str, options: dict) -> gymnasium.Env:
             raise UserError(f"{name} needs the Atari emulator: pip install -e '.[atari]'") from None
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # no banner
         gymnasium.register_envs(ale_py)
+    if ":" in name and os.getcwd() not in sys.path:  # module:id may lie in the user's folder
+        sys.path.insert(0, os.getcwd())
     try:
         return gymnasium.make(name, **options)
     except gymnasium.error.UnregisteredEnv as error:
