@@ -72,6 +72,8 @@ def plain(value: Any) -> Any:
         value = value.detach().cpu()
     if hasattr(value, "tolist"):
         dtype = str(value.dtype).removeprefix("torch.")
+        if "complex" in dtype or dtype == "object":
+            return repr(value)
         return {"shape": list(value.shape), "dtype": dtype, "values": value.tolist()}
     if isinstance(value, dict):
         return {str(key): plain(x) for key, x in value.items()}

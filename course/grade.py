@@ -8,6 +8,7 @@ one mistake never hides another. Without solutions/ the learner's own files are 
 import importlib.util
 import json
 import queue
+import secrets
 import subprocess
 import sys
 import threading
@@ -72,10 +73,11 @@ class Worker:
     def run(self, job: dict) -> list[dict]:
         """The answers of all checks of a job; a hang or a crash is an answer too."""
         answers: list[dict] = []
-        if self.process is None:
+        fresh, token = self.process is None, secrets.token_hex(8)
+        if fresh:
             self._start()
         try:
-            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.write(json.dumps(job | {"token": token}) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass
@@ -89,18 +91,36 @@ class Worker:
                 ended = "ended the Python process (os._exit, a crash, or no memory left)"
             if line is None:
                 self.close()
-                lost = {"check": started or "", "claim": "", "given": "", "seen": [], "at": None}
-                answers.append(judged(lost | {"error": ended, "raised": ended.split()[0]}))
-                return answers
-            answer = json.loads(line)
+                if started is None and not fresh:  # an earlier answer left the process dying
+                    return self.run(job)
+                return [*answers, failed(started or "", ended)]
+            answer = parsed(line, token)
             if "done" in answer:
-                if not answer["clean"]:  # student code changed torch itself, say
+                if answer["changed"]:
                     self.close()
+                    text = f"your code changes {answer['changed']}, which all code shares"
+                    answers.append(failed(started or "", text))
                 return answers
             if "started" in answer:
                 started = answer["started"]
-            else:
+            elif answer:
                 answers.append(judged(answer))
+
+
+def parsed(line: str, token: str) -> dict:
+    """A worker's line; empty if it is not the worker's."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        return {}
+    ours = isinstance(answer, dict) and answer.pop("token", None) == token
+    return answer if ours else {}
+
+
+def failed(check: str, error: str) -> dict:
+    """The answer of a check that could not give one."""
+    answer = {"check": check, "claim": "", "given": "", "seen": [], "at": None}
+    return judged(answer | {"error": error, "raised": error.split()[0]})
 
 
 def judged(answer: dict) -> dict:
@@ -231,9 +251,16 @@ def edited(body: str, old: str, new: str) -> str:
 
 
 def vector(answers: list[dict]) -> list:
-    """All that a program was seen to do: the observations of every check."""
+    """All that a program was seen to do: the observations of every check, exceptions by type.
+
+    Where a check saw nothing before the exception, its text counts too: many mistakes end in the
+    same type of error.
+    """
     return [
-        [*([name, got] for name, got, *_ in answer["seen"]), answer.get("raised")]
+        [
+            *([name, got] for name, got, *_ in answer["seen"]),
+            answer.get("raised") if answer["seen"] else answer.get("error"),
+        ]
         for answer in answers
     ]
 

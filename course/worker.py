@@ -66,14 +66,17 @@ def load(job: dict) -> SimpleNamespace:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Sources)]
     sys.meta_path.insert(0, Sources(job["modules"]))
 
-    class Code(SimpleNamespace):
-        def __getattr__(self, short):
-            name = next((n for n in job["modules"] if n.endswith(f".{short}")), None)
-            if name is None:
-                raise AttributeError(f"the paper has no module {short}")
-            return importlib.import_module(name)
+    return Code(names=list(job["modules"]))
 
-    return Code()
+
+class Code(SimpleNamespace):
+    """Modules by their short names, imported when first used."""
+
+    def __getattr__(self, short):
+        name = next((n for n in self.names if n.endswith(f".{short}")), None)
+        if name is None:
+            raise AttributeError(f"the paper has no module {short}")
+        return importlib.import_module(name)
 
 
 def centred():
@@ -120,7 +123,8 @@ def run(check, job: dict) -> dict:
     try:
         with centred():
             for name, got, want, *tolerance in check.run(load(job)):
-                answer["seen"].append([name, plain(got), plain(want), *tolerance])
+                seen = [name, plain(got), plain(want), *tolerance]
+                answer["seen"].append(json.loads(json.dumps(seen)))
     except BaseException as error:  # also SystemExit: student code ends nothing but itself
         answer |= describe(error, job)
     return answer
@@ -133,26 +137,44 @@ def describe(error: BaseException, job: dict) -> dict:
     at = [paths[frames[-1].filename], frames[-1].lineno] if frames else None
     if isinstance(error, SyntaxError) and error.filename in paths:
         at = [paths[error.filename], error.lineno]
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    todo = isinstance(error, NotImplementedError) and str(error).startswith("exercise ")
+    try:
+        said = str(error)
+    except BaseException:
+        said = "its text cannot be shown"
+    lines = [line for line in said.splitlines() if line.strip()]
+    todo = isinstance(error, NotImplementedError) and said.startswith("exercise ")
     text = f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
-    todo = str(error).split()[1] if todo else None
+    todo = said.split()[1] if todo else None
     return {"error": text, "raised": type(error).__name__, "at": at, "todo": todo}
 
 
 def shared_state() -> dict:
-    """What all exercises share, and one could change: {(library, name): value}."""
+    """What all exercises share, and one could change: {name: identity or value}."""
     import random
 
     import numpy as np
     import torch
 
-    shared = (torch, torch.nn, torch.nn.functional, torch.nn.init, torch.Tensor, torch.nn.Module)
-    shared += (torch.autograd, torch.distributions, torch.optim, np, np.random, math, random)
-    shared += (sys.modules["course.checks"], sys.modules[__name__], builtins)
-    found = {(space, name): id(x) for space in shared for name, x in vars(space).items()}
-    settings = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads())
-    return found | dict(enumerate(settings))
+    spaces = [torch, torch.nn, torch.nn.functional, torch.nn.init, torch.Tensor, torch.autograd]
+    spaces += [torch.distributions, torch.optim, np, np.random, math, random, json, builtins]
+    spaces += [x for x in vars(torch.nn).values() if isinstance(x, type)]
+    spaces += [x for name, x in sys.modules.items() if name.startswith(("tests.", "course."))]
+    spaces += [sys.modules[__name__], Code, Sources]
+    found = {
+        "torch's default dtype": torch.get_default_dtype(),
+        "torch's default device": torch.get_default_device(),
+        "torch's grad mode": torch.is_grad_enabled(),
+        "torch's threads": torch.get_num_threads(),
+    }
+    hooks = vars(torch.nn.modules.module)
+    found |= {f"torch.nn's {key}": len(x) for key, x in hooks.items() if key.endswith("_hooks")}
+    return found | {f"{s.__name__}.{key}": id(x) for s in spaces for key, x in vars(s).items()}
+
+
+def changed(before: dict) -> str:
+    """The first shared thing that is not as it was; new names are nothing bad."""
+    now = shared_state()
+    return next((name for name, x in before.items() if now.get(name) != x), "")
 
 
 def limit_memory(extra: int = 4 << 30) -> None:
@@ -184,11 +206,15 @@ def main() -> None:
         job = json.loads(line)
         checks = [check for check in all_checks(job["checks"]) if check.exercise == job["exercise"]]
         before = before or shared_state()
+        token = job.pop("token")  # what student code writes to our pipe does not have it
+
+        def say(token=token, **answer):
+            print(json.dumps(answer | {"token": token}), file=answers, flush=True)
+
         for check in checks:
-            print(json.dumps({"started": check.name}), file=answers, flush=True)
-            print(json.dumps(run(check, job)), file=answers, flush=True)
-        clean = before.items() <= shared_state().items()  # new names are nothing bad
-        print(json.dumps({"done": True, "clean": clean}), file=answers, flush=True)
+            say(started=check.name)
+            say(**run(check, job))
+        say(done=True, changed=changed(before))
 
 
 @functools.lru_cache(16)

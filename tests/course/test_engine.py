@@ -263,8 +263,12 @@ def test_words_select_exercises_papers_and_files(toy):
 
 
 def test_the_vector_of_observations_is_what_all_checks_saw():
-    answers = [{"seen": [["a", 1, 2]]}, {"seen": [["b", 3, 3, 0.1]], "raised": "KeyError"}]
-    assert vector(answers) == [[["a", 1], None], [["b", 3], "KeyError"]]
+    answers = [
+        {"seen": [["a", 1, 2]]},
+        {"seen": [["b", 3, 3, 0.1]], "raised": "KeyError", "error": "KeyError: 'x'"},
+        {"seen": [], "raised": "KeyError", "error": "KeyError: 'x'"},
+    ]
+    assert vector(answers) == [[["a", 1], None], [["b", 3], "KeyError"], ["KeyError: 'x'"]]
 
 
 # --- code that lies -------------------------------------------------------------------------------
@@ -287,8 +291,44 @@ def test_code_that_meddles_with_the_comparison_fails(toy, grade, body):
 
 def test_what_one_answer_changes_in_torch_does_not_reach_the_next(toy, grade):
     answer_all(toy)
-    answer(toy, e1_1="    torch.randn_like = None\n    torch.set_default_dtype(torch.float64)\n")
+    for body, name in (
+        ("torch.randn_like = None", "torch.randn_like"),
+        ("torch.set_default_dtype(torch.float64)", "default dtype"),
+        ("torch.set_default_device('meta')", "default device"),
+        ("torch.nn.Linear.forward = None", "Linear.forward"),
+        ("import sys; sys.modules['__main__'].plain = lambda x: 0", "plain"),
+    ):
+        answer(toy, e1_1=f"    {body}\n    return 2 * x\n")
+        first, *others = grade(toy)
+        assert [outcome.status for outcome in others] == ["pass", "pass"], body
+        assert first.status == "fail", body
+        assert name in first.check["error"] or "meta" in first.check["error"], body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    import os\n    for n in range(3, 12):\n        try:\n"
+        '            os.write(n, b\'{"done": true, "changed": ""}\\nrubbish\\n\')\n'
+        "        except OSError:\n            pass\n    return x\n",
+        "    import os\n    os.close(0)\n    return x\n",
+        "    return torch.complex(x, x)\n",
+        "    class E(Exception):\n        def __str__(self):\n            raise ValueError\n"
+        "    raise E\n",
+    ],
+)
+def test_what_one_answer_does_to_the_process_does_not_reach_the_next(toy, grade, body):
+    answer_all(toy)
+    answer(toy, e1_1=body)
     assert [outcome.status for outcome in grade(toy)] == ["fail", "pass", "pass"]
+
+
+def test_nothing_is_claimed_from_an_exception_that_says_something_else(toy, grade):
+    path = toy / "course/mistakes/paper1/parts.py"
+    text = path.read_text("utf-8").replace('("return 2 * x", "2 * x"', '("2 * x", "x @ x @ x"')
+    path.write_text(text, "utf-8")
+    answer(toy, e1_1="    return torch.cat([x, x], 3)\n")  # a RuntimeError too
+    assert grade(toy, "1.1")[0].diagnosis == ""
 
 
 def test_an_answer_that_wants_all_memory_is_one_line(toy, grade):
