@@ -232,6 +232,14 @@ def test_an_unknown_scenario_is_one_line():
 # --- configuration --------------------------------------------------------------------------------
 
 
+def test_the_papers_sizes_take_the_papers_schedule():
+    cfg = resolve(["task=dmc_walker_walk", "size=12M"])
+    assert (cfg["train_ratio"], cfg["envs"], cfg["task"]["repeat"]) == (1024, 16, 1)
+    cfg = resolve(["task=atari_pong", "size=12M", "train_ratio=64"])
+    assert (cfg["train_ratio"], cfg["task"]["size"]) == (64, 96)  # the command line wins
+    assert resolve(["task=dmc_walker_walk"])["task"]["repeat"] == 2
+
+
 @pytest.mark.parametrize(
     "task, name, option, value",
     [
