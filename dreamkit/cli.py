@@ -21,10 +21,13 @@ Train an agent. The same run folder again continues the run.
   run=runs/NAME           folder of the run        steps=N       decisions to take
   seed=0                  device=auto|cpu|cuda     until=475     stop at this evaluation
   agent.KEY=VALUE         an option of the agent   --info        list agents, sizes, tasks, options
+  preset=debug            everything once, in a minute           log=[mlflow,tensorboard]
 """
-EVAL_HELP = """usage: dreamer-eval checkpoint=PATH [episodes=20] [seed=0] [device=auto] [code=…]
+EVAL_HELP = """usage: dreamer-eval checkpoint=PATH [episodes=20] [videos=0] [out=FOLDER] [seed=0]
+                    [device=auto] [code=…]
 
-Play whole episodes with a trained agent. PATH is a run folder or a checkpoint file.
+Play whole episodes with a trained agent. PATH is a run folder or a checkpoint file. videos=N films
+the first N episodes as MP4, in the run's folder `videos` or in `out`.
 code=solutions|mine|FOLDER takes another code than the run had.
 """
 VIZ_HELP = """usage: dreamer-viz checkpoint=PATH [out=FOLDER] [context=5] [length=50] [seed=0]
@@ -32,6 +35,13 @@ VIZ_HELP = """usage: dreamer-viz checkpoint=PATH [out=FOLDER] [context=5] [lengt
 
 Show what the model sees and what it dreams: real | reconstruction | open-loop imagination,
 as GIF and PNG. PATH is a run folder or a checkpoint file.
+"""
+
+COMPARE_HELP = """usage: dreamer-compare [LABEL=]PATTERN [...] [out=runs/compare] [last=3]
+
+Compare runs of several seeds: a table (mean, interquartile mean, 95 % intervals) and curves over
+steps and over time. PATTERN is a run folder or a quoted pattern such as "runs/v1-pendulum-*". Runs
+without a label are grouped by agent, size and options; the last LAST evaluations of a run count.
 """
 
 
@@ -120,11 +130,17 @@ def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
     with open(folder / "manifest.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(manifest()) + "\n")
     trainer.console.note(f"run: {folder}")
-    summary = trainer.run()
+    try:
+        summary = trainer.run()
+    except BaseException:
+        trainer.close("FAILED")
+        raise
     if summary["stop"].startswith("SIG"):
+        trainer.close("KILLED")
         print(f"saved at step {summary['step']:,}; continue with: dreamer-train run={folder}")
         return 130 if summary["stop"] == "SIGINT" else 143
     page = report.write(folder)
+    trainer.close()
     goal = f" (solved at {cfg['until']:g})" if summary["stop"] == "solved" else ""
     best = f"best evaluation {summary['best']:.1f}{goal}"
     print(
@@ -161,8 +177,13 @@ def parse_options(arguments: list[str], help_text: str, **defaults):
     return options
 
 
-def open_checkpoint(options: dict):
-    """(agent, header, maker of its environment, path of the file)"""
+def run_folder(path: Path) -> Path:
+    """The run that a checkpoint file belongs to."""
+    return path.parent.parent if path.parent.name == "checkpoints" else path.parent
+
+
+def open_checkpoint(options: dict, draw: bool = False):
+    """(agent, header, maker of its environment, path of the file). `draw`: it can be filmed."""
     from dreamkit import checkpoint
     from dreamkit.envs import make
 
@@ -170,10 +191,10 @@ def open_checkpoint(options: dict):
     path = checkpoint.find(options["checkpoint"])
     state = checkpoint.read(path, device)
     head = state["header"] | ({"code": options["code"]} if options["code"] else {})
-    env = make(**head["task"])
-    agent = checkpoint.build_agent(head, env, device)
+    task = head["task"] | ({"draw": True} if draw else {})
+    agent = checkpoint.build_agent(head, make(**task), device)
     checkpoint.restore(agent, state, path)
-    return agent, head, lambda: make(**head["task"]), path
+    return agent, head, lambda: make(**task), path
 
 
 def eval_command(arguments: list[str]) -> int:
@@ -185,11 +206,13 @@ def eval_command(arguments: list[str]) -> int:
 
     from dreamkit.collect import evaluate
 
-    options = parse_options(arguments, EVAL_HELP, episodes=20, seed=0, device="auto", code="")
-    if options["episodes"] < 1:
-        raise UserError("episodes must be positive")
-    agent, head, make_env, path = open_checkpoint(options)
-    result = evaluate(agent, make_env, options["episodes"], options["seed"])
+    options = parse_options(
+        arguments, EVAL_HELP, episodes=20, videos=0, out="", seed=0, device="auto", code=""
+    )
+    if options["episodes"] < 1 or not 0 <= options["videos"] <= options["episodes"]:
+        raise UserError("episodes must be positive, and videos between 0 and episodes")
+    agent, head, make_env, path = open_checkpoint(options, draw=options["videos"] > 0)
+    result = evaluate(agent, make_env, options["episodes"], options["seed"], options["videos"])
     scores = np.array(result["scores"])
     print(f"{path}: {head['agent_name']} on {head['task']['name']}")
     print(
@@ -197,6 +220,11 @@ def eval_command(arguments: list[str]) -> int:
         f"(min {scores.min():.1f}, max {scores.max():.1f}); "
         f"mean length {np.mean(result['lengths']):.0f}"
     )
+    from dreamkit import video
+
+    folder = Path(options["out"] or run_folder(path) / "videos")
+    for number, frames in enumerate(result["frames"]):
+        print(video.film(folder / f"episode_{number}_{scores[number]:.0f}.mp4", frames))
     return 0
 
 
@@ -213,14 +241,40 @@ def viz_command(arguments: list[str]) -> int:
     if not 0 < options["context"] < options["length"]:
         raise UserError("context must be at least 1 and less than length")
     agent, _, make_env, path = open_checkpoint(options)
-    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    folder = Path(options["out"] or run / "dreams")
+    folder = Path(options["out"] or run_folder(path) / "dreams")
     views = video.dream(agent, make_env, options["length"], options["context"], options["seed"])
     for file in video.write(folder, views, options["context"]):
         print(file)
     return 0
 
 
+def compare_command(arguments: list[str]) -> int:
+    """dreamer-compare"""
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(COMPARE_HELP)
+        return 0 if arguments else 2
+    from dreamkit import compare
+
+    out = value_of(arguments, "out", "runs/compare")
+    last = value_of(arguments, "last", "3")
+    if not last.isdigit() or int(last) < 1:
+        raise UserError(f"last={last} must be a positive number")
+    words = [item for item in arguments if item.partition("=")[0] not in ("out", "last")]
+    return compare.main(words, Path(out), int(last))
+
+
+def check_command(arguments: list[str]) -> int:
+    """dreamer-check"""
+    from dreamkit import check
+
+    if arguments:
+        print("usage: dreamer-check\n\nWhat of this machine works, and what mends the rest.")
+        return 0 if {"-h", "--help"} & set(arguments) else 2
+    return check.main()
+
+
 train = command(train_command)
 evaluate = command(eval_command)
 visualize = command(viz_command)
+compare = command(compare_command)
+check = command(check_command)

@@ -181,18 +181,30 @@ class Collector:
         return lost
 
 
-def evaluate(agent, make_env: Callable, episodes: int, seed: int, record: bool = False) -> dict:
+def frame(slot: Slot) -> np.ndarray:
+    """What a person sees of an environment now: its own picture, or the observed one. (H, W, 3)"""
+    drawn = slot.env.render()
+    if isinstance(drawn, np.ndarray):
+        return drawn
+    image = next((x for x in slot.row.values() if np.ndim(x) == 3), None)
+    if image is None:
+        raise UserError("this environment draws no picture: evaluate it without videos")
+    picture = np.moveaxis(image[:3], 0, -1)
+    return np.repeat(picture[..., :1], 3, -1) if picture.shape[-1] < 3 else picture
+
+
+def evaluate(agent, make_env: Callable, episodes: int, seed: int, record: int = 0) -> dict:
     """Play whole episodes side by side.
 
     seed     of the environments and of the policy's samples; the caller's random state is kept
-    record   keep the pictures of the first episode
-    return   {"scores", "lengths": lists of `episodes` numbers, "frames": list of (C, H, W)}
+    record   keep the pictures of so many episodes
+    return   {"scores", "lengths": lists of `episodes` numbers, "frames": for each recorded episode
+             a list of pictures (H, W, 3)}
     """
     slots = [Slot(make_env(), number, seed) for number in range(episodes)]
     for slot in slots:
         slot.reset()
-    image = next((key for key, x in slots[0].row.items() if np.ndim(x) == 3), None)
-    frames = [slots[0].row[image]] if record and image else []
+    frames = [[frame(slot)] for slot in slots[:record]]
     devices = [agent.device] if agent.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
@@ -205,8 +217,8 @@ def evaluate(agent, make_env: Callable, episodes: int, seed: int, record: bool =
             running = [slot for slot in slots if not slot.row["is_last"]]
             for slot in running:
                 slot.step(actions[slot.number].cpu().numpy())
-            if frames and running[0] is slots[0]:
-                frames.append(slots[0].row[image])
+                if slot.number < record:
+                    frames[slot.number].append(frame(slot))
     for slot in slots:
         slot.env.close()
     return {

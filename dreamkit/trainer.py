@@ -19,6 +19,7 @@ from dreamkit import UserError, checkpoint
 from dreamkit.collect import Collector, EnvironmentFailure, action_size, evaluate, row_fields
 from dreamkit.loggers import Console, JsonLines
 from dreamkit.replay import LATENTS_SAVED, Replay
+from dreamkit.sinks import open_sinks
 
 EVALUATION = 1_000_003  # added to the run's seed: evaluation never meets training episodes
 
@@ -44,6 +45,7 @@ class RunConfig:
     save_every: int = 2500
     until: float | None = None  # stop at this mean return of an evaluation
     goal: float | None = None  # return that counts as solved: a line in the report
+    log: list[str] = field(default_factory=list)  # more places for numbers: mlflow, tensorboard
     agent: Any = None  # options of the agent
     task: dict[str, Any] = field(default_factory=dict)  # arguments of dreamkit.envs.make
 
@@ -121,6 +123,7 @@ class Trainer:
         self.episodes: list[tuple[float, int]] = []  # (score, length) since the last log
         self.stop = ""
         self.jsonl = JsonLines(folder / "metrics.jsonl")
+        self.sinks = open_sinks(cfg["log"], folder, cfg)
         self.console = Console(cfg["steps"])
 
     def _seed(self, seed: int) -> None:
@@ -255,6 +258,14 @@ class Trainer:
     def write(self, kind: str, row: dict) -> None:
         seconds = round(time.time() - self.start, 2)
         self.jsonl.write({"kind": kind, "step": self.step, "seconds": seconds} | row)
+        for sink in self.sinks:
+            sink.write(kind, self.step, {"seconds": seconds} | row)
+
+    def close(self, status: str = "FINISHED") -> None:
+        """Hand the pictures to the sinks and close them."""
+        for sink in self.sinks:
+            sink.pictures(self.folder)
+            sink.close(status)
 
     @contextmanager
     def _signals(self):

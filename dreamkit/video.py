@@ -1,12 +1,13 @@
 """Dreams as pictures: real | reconstruction | open-loop imagination, as GIF, PNG and plots."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dreamkit import UserError
+from dreamkit import UserError, first_line
 from dreamkit.collect import Slot
 
 VIEWS = ("real", "reconstruction", "imagination")
@@ -81,6 +82,25 @@ def enlarge(image: np.ndarray, size: int = 128) -> np.ndarray:
     return image.repeat(factor, -3).repeat(factor, -2)
 
 
+def film(path: Path, frames: list[np.ndarray], rate: int = 30) -> Path:
+    """Pictures (H, W, 3) as an MP4, sides even and 256 pixels or more. Returns the file.
+
+    errors   UserError, where the video cannot be written
+    """
+    import imageio.v3 as iio
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    large = enlarge(np.stack(frames), 256)
+    height, width = (side - side % 2 for side in large.shape[1:3])  # the codec wants even sides
+    try:
+        iio.imwrite(path, large[:, :height, :width], fps=rate, codec="libx264", macro_block_size=2)
+    except Exception as error:  # whatever ffmpeg or the plugin says
+        raise UserError(
+            f"{path} cannot be written: {first_line(error)}; see dreamer-check"
+        ) from None
+    return path
+
+
 def write(folder: Path, views: dict, context: int) -> list[Path]:
     """Write GIF and PNG of every image, and one plot of all signals. Returns the files."""
     import imageio.v3 as iio
@@ -94,6 +114,8 @@ def write(folder: Path, views: dict, context: int) -> list[Path]:
         iio.imwrite(folder / f"dream_{key}.gif", frames, duration=80, loop=0)
         iio.imwrite(folder / f"dream_{key}.png", enlarge(strip(view, context), 192))
         files += [folder / f"dream_{key}.gif", folder / f"dream_{key}.png"]
+        with suppress(UserError):  # the GIF shows the same
+            files.append(film(folder / f"dream_{key}.mp4", list(frames), rate=12))
     signals = {key: view for key, view in views.items() if view["real"].ndim < 4}
     files.append(plot_signals(folder / "dream_signals.png", signals, context))
     return files

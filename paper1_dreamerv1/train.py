@@ -106,7 +106,9 @@ TASKS = {
         "cartpole_continuous_pixels": dict(
             pretrain=100, agent=dict(use_continue=True, reconstruction_scale=10.0)
         ),
-    }
+    },
+    # 5,000 random frames, then 100 updates before and after every 1,000 frames: official dreamer.py
+    "paper": {"dmc_pixels": dict(envs=1, prefill=2500, pretrain=100, train_ratio=500)},
 }
 
 

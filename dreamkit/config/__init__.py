@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dreamkit import UserError
 
+SUITES = ("dmc", "dmc_pixels", "atari", "vizdoom")
+
 
 def task_names() -> list[str]:
     return sorted(p.stem for p in (Path(__file__).parent / "task").glob("*.yaml"))
@@ -21,10 +23,15 @@ def value_of(overrides: list[str], key: str, default: str) -> str:
 
 
 def expand_task(overrides: list[str]) -> list[str]:
-    """task=SOME/Gymnasium-id → task=gymnasium task.name=SOME/Gymnasium-id."""
+    """task=SOME/Gymnasium-id → task=gymnasium task.name=SOME/Gymnasium-id; suites likewise."""
     result = []
     for item in overrides:
         key, value = item.split("=", 1)
+        suite = value.split("_")[0]
+        if key == "task" and suite in SUITES and "_" in value:
+            pixels = "_pixels" if suite == "dmc" and value.endswith("_pixels") else ""
+            result += [f"task={suite}{pixels}", f"task.name={value}"]
+            continue
         if key == "task" and value not in task_names():
             import gymnasium
 
@@ -127,7 +134,9 @@ def info() -> int:
             print(f"  size={size:<6} {count:>13,} parameters with 64×64×3 images and 18 actions")
         for option in fields(module.Config):
             print(f"  agent.{option.name}={option.default}")
-    print("tasks: " + ", ".join(task_names()) + "; or any Gymnasium id, such as task=Acrobot-v1")
+    own = [name for name in task_names() if name not in (*SUITES, "gymnasium")]
+    print("tasks: " + ", ".join(own) + "; or any Gymnasium id, such as task=Acrobot-v1")
+    print("suites: task=dmc_walker_walk, dmc_walker_walk_pixels, atari_pong, vizdoom_basic, …")
     print("training:")
     for option in fields(RunConfig):
         if option.name not in ("agent", "task"):

@@ -5,23 +5,32 @@ action        Discrete(n), or Box in [-1, 1]
 step          terminated: the value of the future is zero; truncated: it was only cut off
 """
 
+import os
+import sys
+
 import gymnasium
 
 from dreamkit import UserError, first_line
 from dreamkit.envs.adapter import BoundedAction, DictObservation
 from dreamkit.envs.cartpole import ContinuousForce, PixelCartPole
 
+SUITES = ("dmc_", "atari_", "vizdoom_")
 CARTPOLE_RANGE = (2.4, 3.0, 0.21, 3.0)  # where an episode ends, or a fast motion, of each entry
 
 
-def make(name: str, size: int = 0, scale: tuple | None = None, **options) -> gymnasium.Env:
+def make(
+    name: str, size: int = 0, scale: tuple | None = None, draw: bool = False, **options
+) -> gymnasium.Env:
     """An environment by the project's name or by any Gymnasium id, such as `ALE/Pong-v5`.
 
     size      height and width of images; 0 takes the task's own (32 for CartPole, else 64)
     scale     divides a vector observation, entry by entry
-    options   passed to gymnasium.make
+    draw      `render()` gives a picture (H, W, 3), for videos
+    options   passed to gymnasium.make, or to the suite
     errors    UserError: unknown name, missing library, spaces that an agent cannot use
     """
+    if draw and not name.startswith(SUITES):
+        options = options | {"render_mode": "rgb_array"}
     if name in ("cartpole", "cartpole_continuous"):
         scale = scale or CARTPOLE_RANGE
         env = cartpole(name, options)
@@ -31,6 +40,9 @@ def make(name: str, size: int = 0, scale: tuple | None = None, **options) -> gym
     elif name == "pendulum":
         scale = scale or (1.0, 1.0, 8.0)
         env = gymnasium.make("Pendulum-v1", **options)
+    elif name.startswith(SUITES):
+        env = make_suite(name, options | ({"size": size} if size else {}))
+        size = size or 0
     else:
         env = make_registered(name, options)
     return BoundedAction(DictObservation(env, size or 64, scale))
@@ -39,6 +51,24 @@ def make(name: str, size: int = 0, scale: tuple | None = None, **options) -> gym
 def cartpole(name: str, options: dict) -> gymnasium.Env:
     env = gymnasium.make("CartPole-v1", **options)
     return ContinuousForce(env) if "continuous" in name else env
+
+
+def make_suite(name: str, options: dict) -> gymnasium.Env:
+    """dmc_walker_walk, dmc_walker_walk_pixels, atari_pong, vizdoom_basic."""
+    suite, task = name.split("_", 1)
+    if suite == "dmc":
+        from dreamkit.envs.dmc import DMC as Suite
+
+        options = options | {"pixels": task.endswith("_pixels")}
+        task = task.removesuffix("_pixels")
+    elif suite == "atari":
+        from dreamkit.envs.atari import Atari as Suite
+    else:
+        from dreamkit.envs.doom import Doom as Suite
+    try:
+        return Suite(task, **options)
+    except TypeError as error:
+        raise UserError(f"task {name!r}: {first_line(error)}") from None
 
 
 def make_registered(name: str, options: dict) -> gymnasium.Env:
@@ -50,6 +80,8 @@ def make_registered(name: str, options: dict) -> gymnasium.Env:
             raise UserError(f"{name} needs the Atari emulator: pip install -e '.[atari]'") from None
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # no banner
         gymnasium.register_envs(ale_py)
+    if ":" in name and os.getcwd() not in sys.path:  # module:id may lie in the user's folder
+        sys.path.insert(0, os.getcwd())
     try:
         return gymnasium.make(name, **options)
     except gymnasium.error.UnregisteredEnv as error:

@@ -96,8 +96,14 @@ SIZES = {
     "100M": _size(768), "200M": _size(1024), "400M": _size(1536),
 }  # fmt: skip
 
-# What a size needs on a task: options of the run, and of the agent. Larger sizes: the paper's.
+# What a size needs on a task: options of the run, and of the agent.
 _CARTPOLE = dict(entropy_scale=1e-3, slow_rate=0.1)
+# Larger sizes: Nature 2025, Extended Data Table 2, and the official configs.yaml.
+_PAPER = {
+    "atari": dict(train_ratio=32, task=dict(size=96)),
+    "dmc": dict(train_ratio=1024, envs=16, task=dict(repeat=1)),
+    "dmc_pixels": dict(train_ratio=256, envs=16, task=dict(repeat=1)),
+}
 TASKS = {
     "tiny": {
         "cartpole": dict(agent=_CARTPOLE | dict(scale_vector=10.0)),
@@ -106,7 +112,7 @@ TASKS = {
         "cartpole_pixels": dict(agent=_CARTPOLE),
         "pendulum": dict(agent=dict(discount_horizon=100, scale_vector=10.0)),
     }
-}
+} | {size: _PAPER for size in SIZES if size != "tiny"}
 
 
 class Agent:

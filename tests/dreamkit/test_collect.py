@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dreamkit import agents, make
+from dreamkit import UserError, agents, make
 from dreamkit.collect import Collector, Slot, episode_seed, evaluate, row_fields
 from dreamkit.replay import Replay
 
@@ -269,10 +269,18 @@ def test_evaluation_is_the_same_again_with_the_same_seed_alone():
     assert len(set(one)) > 1
 
 
-def test_evaluation_records_the_first_episode_alone():
-    result = evaluate(dreamer(make("cartpole_pixels")), lambda: make("cartpole_pixels"), 2, 0, True)
-    assert len(result["frames"]) == result["lengths"][0] + 1
-    assert result["frames"][0].shape == (1, 32, 32)
+def test_evaluation_films_as_many_episodes_as_asked():
+    agent = dreamer(make("cartpole_pixels"))
+    result = evaluate(agent, lambda: make("cartpole_pixels"), 3, 0, record=2)
+    assert [len(frames) for frames in result["frames"]] == [n + 1 for n in result["lengths"][:2]]
+    assert result["frames"][0][0].shape == (32, 32, 3)  # the observation, where nothing is drawn
+    result = evaluate(agent, lambda: make("cartpole_pixels", draw=True), 1, 0, record=1)
+    assert result["frames"][0][0].shape == (400, 600, 3)
+
+
+def test_an_environment_that_draws_nothing_cannot_be_filmed():
+    with pytest.raises(UserError, match="draws no picture"):
+        evaluate(dreamer(make("pendulum")), lambda: make("pendulum"), 1, 0, record=1)
 
 
 def test_a_slot_counts_the_score_of_the_running_episode():

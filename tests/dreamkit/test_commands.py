@@ -211,7 +211,7 @@ def test_eval_does_not_touch_the_run(evaluate, trained):
 def test_viz_writes_a_film_and_pictures_and_names_them(visualize, trained, tmp_path, form):
     options = [f"out={tmp_path}/x", "length=9", "context=3", "device=cpu"]
     assert visualize(*form.format(trained).split(), *options) == 0
-    names = ["dream_image.gif", "dream_image.png", "dream_signals.png"]
+    names = ["dream_image.gif", "dream_image.png", "dream_image.mp4", "dream_signals.png"]
     assert visualize.out.split() == [f"{tmp_path}/x/{name}" for name in names]
     assert frames(tmp_path / "x" / "dream_image.gif")[0] == 9
     assert frames(tmp_path / "x" / "dream_image.png")[1][0] > 300

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from dreamkit import UserError
-from dreamkit.config import resolve, task_names
+from dreamkit.config import SUITES, resolve, task_names
 
 AGENT = """
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def test_what_the_user_says_comes_last(folder):
 def test_no_task_file_speaks_of_an_agent(folder):
     """Every task works with an agent that knows no other option."""
     for task in task_names():
-        given = ["task.name=CartPole-v1"] if task == "gymnasium" else []
+        given = ["task.name=CartPole-v1"] if task in ("gymnasium", *SUITES) else []
         assert resolve([folder, "agent=plain", f"task={task}", *given])["agent"]["depth"] == 2
 
 
@@ -74,7 +74,9 @@ def test_tasks_that_agents_speak_of_are_there(name):
     for size, tasks in module.TASKS.items():
         assert size in module.SIZES and set(tasks) <= set(task_names())
         for task in tasks:
-            resolve([f"agent={name}", f"size={size}", f"task={task}"])
+            example = {"dmc": "dmc_walker_walk", "dmc_pixels": "dmc_walker_walk_pixels",
+                       "atari": "atari_pong"}  # fmt: skip
+            resolve([f"agent={name}", f"size={size}", f"task={example.get(task, task)}"])
 
 
 def test_a_negative_number_of_updates_is_refused():

@@ -100,7 +100,14 @@ def test_departures_are_off_in_the_paper():
     c = Config()
     assert (c.imagine_last, c.entropy_scale, c.actor_delay) == (0, 0.0, 0)
     assert (c.reconstruction_scale, c.reward_scale) == (1.0, 1.0)
-    assert set(TASKS) == {"tiny"}
+    assert not any("agent" in options for options in TASKS["paper"].values())
+
+
+def test_the_schedule_of_the_paper():
+    """100 updates of 50 × 50 rows every 1,000 frames, which are 500 decisions at repeat 2."""
+    schedule = TASKS["paper"]["dmc_pixels"]
+    assert schedule["train_ratio"] == 100 * 50 * 50 / 500
+    assert (schedule["prefill"], schedule["pretrain"], schedule["envs"]) == (2500, 100, 1)
 
 
 def test_the_number_of_parameters_of_the_paper():

@@ -1,0 +1,145 @@
+"""Steps per second of every environment: raw, through our wrappers, and in the collector.
+
+    python -m benchmarks.env [tasks=cartpole,atari_pong,...] [seconds=3] [envs=4]
+
+raw         the library's own environment with random actions and the same action repeat: it draws
+            and resizes nothing that it would not by itself
+wrapped     dreamkit.make: dictionaries, resizing, bounded actions
+collected   a Collector of `envs` environments with random actions, rows stored in the replay
+share       wrapped ÷ raw, and collected ÷ raw
+
+Decisions a second, an action repeat counted once. The three are measured in turns, three times, and
+the medians are shown.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+
+from dreamkit import UserError, make
+from dreamkit.cli import command
+from dreamkit.collect import Collector, action_size, row_fields
+from dreamkit.replay import Replay
+
+TASKS = (
+    "cartpole,cartpole_pixels,pendulum,dmc_walker_walk,dmc_walker_walk_pixels,atari_pong,"
+    "vizdoom_basic"
+)
+
+
+def raw(task: str) -> Callable[[], None]:
+    """A decision in the library's own environment, with the same action repeat."""
+    suite, _, name = task.partition("_")
+    if suite == "dmc":
+        return dm_control(name)
+    if suite == "atari":
+        import ale_py
+
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        gymnasium.register_envs(ale_py)
+        title = "".join(part.capitalize() for part in name.split("_"))
+        return stepper(gymnasium.make(f"ALE/{title}-v5", frameskip=4, obs_type="grayscale"))
+    if suite == "vizdoom":
+        import vizdoom.gymnasium_wrapper  # noqa: F401  (it registers the names)
+
+        title = "".join(part.capitalize() for part in name.split("_"))
+        return stepper(gymnasium.make(f"Vizdoom{title}-v1", frame_skip=4))
+    return stepper(gymnasium.make({"pendulum": "Pendulum-v1"}.get(task, "CartPole-v1")))
+
+
+def dm_control(name: str) -> Callable[[], None]:
+    """Two physics steps of the suite, and a picture if the task is one of pixels."""
+    env = make(f"dmc_{name}").unwrapped.env
+    spec, random = env.action_spec(), np.random.default_rng(0)
+    actions = random.uniform(spec.minimum, spec.maximum, (512, *spec.shape))
+    env.reset()
+    count = [0]
+
+    def step():
+        count[0] += 1
+        for _ in range(2):
+            if env.step(actions[count[0] % 512]).last():
+                env.reset()
+        if name.endswith("_pixels"):
+            env.physics.render(64, 64, camera_id=0)
+
+    return step
+
+
+def stepper(env) -> Callable[[], None]:
+    """One decision with a random action, and a reset where an episode ended."""
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(512)]
+    state = {"done": True, "step": 0}
+
+    def step():
+        if state["done"]:
+            env.reset(seed=state["step"])
+        *_, terminated, truncated, _ = env.step(actions[state["step"] % 512])
+        state["done"] = terminated or truncated
+        state["step"] += 1
+
+    return step
+
+
+def collector(task: str, envs: int, folder: Path) -> Callable[[], None]:
+    """One decision in each of `envs` environments, rows stored."""
+    found = Collector(lambda: make(task), envs, 0)
+    env = found.slots[0].env
+    fields = row_fields(env.observation_space.spaces, action_size(found.space))
+    replay = Replay(fields, {}, envs, 10_000, folder, 10_000, 2**30, 0)
+    size = action_size(found.space)
+    random = np.random.default_rng(0).uniform(-1, 1, (512, envs, size)).astype(np.float32)
+    if hasattr(found.space, "n"):
+        random = np.eye(size, dtype=np.float32)[random.argmax(-1)]
+    state = {"step": 0}
+
+    def step():
+        found.step(random[state["step"] % 512], {}, replay.add)
+        state["step"] += 1
+
+    return step
+
+
+def speed(step: Callable[[], None], seconds: float, count: int = 1) -> float:
+    """Decisions a second; `count` of them happen in one call."""
+    calls, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        for _ in range(10):
+            step()
+        calls += 10
+    return count * calls / elapsed
+
+
+def measure(arguments: list[str]) -> int:
+    """The command."""
+    options = {"tasks": TASKS, "seconds": "3", "envs": "4"}
+    for item in arguments:
+        key, _, value = item.partition("=")
+        if key not in options or not value:
+            raise UserError(f"unknown option {item!r}; see benchmarks/env.py")
+        options[key] = value
+    seconds, envs = float(options["seconds"]), int(options["envs"])
+    print("task                         raw     wrapped   share   collected   share")
+    for task in options["tasks"].split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            steps = (
+                (raw(task), 1), (stepper(make(task)), 1),
+                (collector(task, envs, Path(folder)), envs),
+            )  # fmt: skip
+            rates = [[speed(step, seconds / 3, n) for step, n in steps] for _ in range(3)]
+        own, wrapped, collected = np.median(rates, 0)
+        print(
+            f"{task:<24} {own:9,.0f} {wrapped:11,.0f} {wrapped / own:7.0%} {collected:11,.0f} "
+            f"{collected / own:7.0%}",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    command(measure)()

@@ -1,0 +1,133 @@
+"""Atari games as a Gymnasium environment, with the preprocessing that papers agree on.
+
+Protocol: Machado et al. 2018, arXiv:1709.06009 (sticky actions, all 18 actions, lives ignored). The
+games come with ale-py. An episode that is cut by the time limit did not end: `truncated`.
+"""
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from dreamkit import UserError, first_line
+
+FRAMES = 108_000  # half an hour at 60 frames a second; then an episode is cut
+
+
+def emulator(name: str):
+    """ale-py's interface to a game. Errors: UserError, where library or game are missing."""
+    try:
+        import ale_py
+        from ale_py import roms
+    except ImportError as error:
+        line = f"Atari cannot be imported: {first_line(error)}; pip install -e '.[atari]'"
+        raise UserError(line) from None
+    known = roms.get_all_rom_ids()
+    if name not in known:
+        near = [game for game in known if game.startswith(name[:2])] or known
+        raise UserError(f"there is no Atari game {name}; there are {', '.join(near[:8])} …")
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # no banner
+    game = ale_py.ALEInterface()
+    game.setFloat("repeat_action_probability", 0.0)  # ours is decided by the episode's seed
+    game.setInt("random_seed", 0)
+    try:
+        game.loadROM(roms.get_rom_path(name))
+    except Exception as error:
+        raise UserError(f"the game {name} cannot be loaded: {first_line(error)}") from None
+    return game
+
+
+class Atari(gymnasium.Env):
+    """One game.
+
+    name      as in the papers: pong, ms_pacman, montezuma_revenge
+    size      height and width of the picture
+    gray      one channel instead of three
+    repeat    frames for one action; rewards are summed, and the picture is the maximum of the last
+              two frames, because sprites flicker
+    sticky    probability, for each frame, that the emulator keeps the action of the frame before
+    noops     an episode begins with up to so many idle frames
+    actions   "all" 18, or "needed": those that do something in this game
+    lives     "ignored", or "terminal": losing one ends the episode, and the next one goes on in the
+              same game. Such an episode cannot be repeated from its seed
+    frames    after so many the episode is cut
+    """
+
+    def __init__(
+        self, name: str, size: int = 64, gray: bool = True, repeat: int = 4, sticky: float = 0.25,
+        noops: int = 30, actions: str = "all", lives: str = "ignored", frames: int = FRAMES,
+    ):  # fmt: skip
+        if actions not in ("all", "needed"):
+            raise UserError(f"actions={actions} is neither all nor needed")
+        if lives not in ("ignored", "terminal"):
+            raise UserError(f"lives={lives} is neither ignored nor terminal")
+        if repeat < 1 or not 0 <= sticky < 1 or noops < 0 or frames < 1:
+            raise UserError(
+                "repeat and frames must be at least 1, sticky in [0, 1), noops 0 or more"
+            )
+        self.game = game = emulator(name)
+        self.size, self.gray, self.repeat, self.sticky = size, gray, repeat, sticky
+        self.noops, self.lives, self.frames = noops, lives, frames
+        self.actions = game.getLegalActionSet() if actions == "all" else game.getMinimalActionSet()
+        self.action_space = spaces.Discrete(len(self.actions))
+        channels = 1 if gray else 3
+        self.observation_space = spaces.Box(0, 255, (size, size, channels), np.uint8)
+        height, width = game.getScreenDims()
+        shape = (2, height, width) if gray else (2, height, width, 3)
+        self.screens = np.zeros(shape, np.uint8)  # the last frame, and the one before
+        game.reset_game()
+        self.start = game.cloneSystemState()  # every episode begins here, whatever came before
+        self.alive = False  # a life was lost, and the game goes on
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        game = self.game
+        if not self.alive:
+            game.restoreSystemState(self.start)
+            self.frame = 0
+            # At least one frame: restoring brings back the game, not the picture of it.
+            for _ in range(1 + int(self.np_random.integers(self.noops + 1))):
+                game.act(self.actions[0])
+                if game.game_over():
+                    game.restoreSystemState(self.start)
+        self.alive = False
+        self.action = self.actions[0]
+        self.left = game.lives()
+        self._grab(0)
+        self.screens[1] = self.screens[0]  # no frame of the episode before
+        return self._picture(), {"lives": self.left}
+
+    def step(self, action):
+        game, reward = self.game, 0.0
+        stuck = self.np_random.random(self.repeat) < self.sticky
+        for number in range(self.repeat):
+            if not stuck[number]:
+                self.action = self.actions[int(action)]
+            reward += game.act(self.action)
+            self.frame += 1
+            over = game.game_over()
+            self.alive = self.lives == "terminal" and game.lives() < self.left and not over
+            cut = self.frame >= self.frames
+            if over or self.alive or cut or number == self.repeat - 1:
+                break
+            if number == self.repeat - 2:
+                self._grab(1)
+        self._grab(0)
+        if number < self.repeat - 1 or self.repeat == 1:  # there is no second frame of this step
+            self.screens[1] = self.screens[0]
+        terminated = over or self.alive
+        return self._picture(), reward, terminated, cut and not terminated, {"lives": game.lives()}
+
+    def _grab(self, place: int) -> None:
+        grab = self.game.getScreenGrayscale if self.gray else self.game.getScreenRGB
+        grab(self.screens[place])
+
+    def _picture(self) -> np.ndarray:
+        import cv2
+
+        screen = np.maximum(self.screens[0], self.screens[1])
+        small = cv2.resize(screen, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return small.reshape(self.observation_space.shape)
+
+    def render(self) -> np.ndarray:
+        """The whole screen in colour (H, W, 3)."""
+        return self.game.getScreenRGB()
