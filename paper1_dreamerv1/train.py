@@ -224,11 +224,10 @@ class DreamerV1:
         The dream has L states, without the start. Reward, continuation and value are predicted
         at each of them, attached, by `self.world_model.predict` and `self.critic`. Returns exist
         for all but the last, whose value is the bootstrap: so drop the last reward and
-        continuation. The
-        continuations contain γ: pass gamma=1. The critic's own predictions are made at the
-        *detached* features. What follows needs `dream` (of rollout_imagination), `feature`
-        (N, L, F), `values` (N, L), `returns` and `weights` (N, L - 1), and the two losses
-        `policy_loss` and `value_loss`. Official dreamer.py, `train`.
+        continuation. The continuations contain γ: pass gamma=1. The critic's own predictions are
+        made at the *detached* features. What follows needs `dream` (of rollout_imagination),
+        `feature` (N, L, F), `values` (N, L), `returns` and `weights` (N, L - 1), and the two
+        losses `policy_loss` and `value_loss`. Official dreamer.py, `train`.
         """
         c = self.config
         # EXERCISE 1.30: dream, returns, weights, losses (needs 1.14 1.23 1.24 1.25 1.26)
