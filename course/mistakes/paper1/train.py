@@ -260,26 +260,20 @@ MISTAKES = {
         (
             'get_feature(dream["h"], dream["z"])',
             'get_feature(dream["h"], dream["z"]).detach()',
-            "you detach the dream: no gradient goes back through the dynamics, and the actor "
-            "learns nothing",
-        ),
-        (
-            "values = self.critic(feature)",
-            "values = self.critic(feature).detach()",
-            "you detach the values: the actor must feel, through the critic, what comes after the "
-            "dream's end",
+            "the dream or its returns are detached: no gradient goes back through the dynamics, and "
+            "the actor learns nothing",
         ),
         (
             "values = self.critic(feature)",
             "values = self.critic(feature.detach())",
-            "your values are taken at detached features: then the actor does not feel how its "
-            "actions change the value of the states they lead to",
+            "your values, or the features they are taken at, are detached: then the actor does not "
+            "feel how its actions change the value of the states they lead to",
         ),
         (
             "self.world_model.predict(feature)",
             "self.world_model.predict(feature.detach())",
-            "you predict rewards and continuations at detached features: then the actor does not "
-            "feel how its actions change them",
+            "rewards and continuations, or the features they are predicted at, are detached: the "
+            "actor learns by the gradient through them",
         ),
         (
             "rewards[:, :-1], values, continues[:, :-1], 1, c.lambda_",
@@ -296,16 +290,6 @@ MISTAKES = {
             "actor_loss(returns, weights)",
             "actor_loss(returns, torch.ones_like(weights))",
             "the actor's loss lacks the weights: states that a dream hardly reaches count in full",
-        ),
-        (
-            "rewards, continues = self.world_model.predict(feature)",
-            "rewards, continues = (x.detach() for x in self.world_model.predict(feature))",
-            "you detach rewards and continuations: the actor learns by the gradient through them",
-        ),
-        (
-            "actor_loss(returns, weights)",
-            "actor_loss(returns.detach(), weights)",
-            "you detach the returns for the actor: in V1 the gradient comes through them",
         ),
         (
             "self.critic(feature[:, :-1].detach())",
