@@ -117,7 +117,8 @@ def outcomes(paper: Paper, ids: list[str], show: bool = True) -> Iterator[Outcom
         lent = "" if paper.lent else "; solutions/ is not here: no lending, no diagnosis"
         print(f"grading {place}{lent}")
         for place, line in paper.outside():
-            print(f"not graded: {place}: {line}  (put imports and helpers inside the hole)")
+            print(report.wrapped(f"not graded: {place}: {line}"))
+            print("     (put imports and helpers inside the hole)")
     with Grader(paper) as grader:
         for outcome in grader.grade(ids):
             if show:
@@ -223,7 +224,9 @@ def reset(arguments: list[str]) -> int:
     new = templates.template(paper.reference[stem])
     old = path.read_text("utf-8") if path.exists() else ""
     kept = {other: body for other, body in holes.bodies(old).items() if other != id}
-    copy = path.with_suffix(".py.orig")
+    copy, number = path.with_suffix(".py.orig"), 1
+    while copy.exists():  # what was kept before stays
+        copy, number = path.with_suffix(f".py.orig{number}"), number + 1
     copy.write_text(old, "utf-8")
     path.write_text(holes.fill(new, kept), "utf-8")
     print(f"{id} is empty again; the file as it was is {copy.name}")

@@ -218,11 +218,12 @@ class Paper:
         """file:line of the learner for a line of a filled source, or the hole's first line."""
         stem, _ = self.holes[id]
         start = line_of(self.mine.get(stem, ""), id)
-        if at:
-            filled = self.modules(bodies)[at[0]]["text"]
-            inside = at[1] - line_of(filled, id)
-            if at[0].endswith(f".{stem}") and 0 <= inside < bodies[id].count("\n"):
+        for module, line in reversed(at or []):  # the last of the learner's own lines
+            filled = self.modules(bodies)[module]["text"]
+            inside = line - line_of(filled, id)
+            if module.endswith(f".{stem}") and 0 <= inside < bodies[id].count("\n"):
                 start += inside
+                break
         return f"{self.folder}/{stem}.py:{start}"
 
 
@@ -289,7 +290,8 @@ class Grader:
         body = paper.body(id)
         outcome = Outcome(id, hole.function, "todo", place=paper.place(id, None, {}))
         if body is None:
-            outcome.note = "the markers of this exercise are gone: course reset brings them back"
+            lost = "its markers are" if paper.holes[id][0] in paper.mine else "its file is"
+            outcome.note = f"{lost} gone: course reset {id} brings that back"
             return outcome
         if holes.is_todo(body):
             return outcome

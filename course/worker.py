@@ -131,14 +131,15 @@ def run(check, job: dict) -> dict:
 
 
 def describe(error: BaseException, job: dict) -> dict:
-    """What an exception says, and where in the graded sources it was raised."""
+    """What an exception says, and the lines of the graded sources that led to it."""
     paths = {source["path"]: name for name, source in job["modules"].items()}
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in paths]
-    at = [paths[frames[-1].filename], frames[-1].lineno] if frames else None
-    if isinstance(error, SyntaxError) and error.filename in paths:
-        at = [paths[error.filename], error.lineno]
+    at = [[paths[frame.filename], frame.lineno] for frame in frames]
+    broken = isinstance(error, SyntaxError) and error.filename in paths
+    if broken:
+        at = [[paths[error.filename], error.lineno]]
     try:
-        said = str(error)
+        said = error.msg if broken else str(error)  # the place is said elsewhere
     except BaseException:
         said = "its text cannot be shown"
     lines = [line for line in said.splitlines() if line.strip()]

@@ -101,7 +101,8 @@ class RSSM(nn.Module):
                       numbers in two shapes
 
         [z, a] goes through `fc_in` and ELU, then one step of `rnn`, a GRU with batch_first=True:
-        its input is (B, 1, hidden), and its own state is prev_state['h'].
+        its input is (B, 1, hidden), and its own state is prev_state['h']. Leave prev_state as it
+        is.
         Official models.py, `RSSM.img_step`.
         """
         # EXERCISE 1.10: [z, a] → fc_in → ELU → one step of the GRU from prev_state['h']

@@ -206,7 +206,7 @@ class DreamerV1:
         """Posterior states of a batch → states to dream from, cut off from the world model.
 
         states        'h' (B, T, H), 'z' (B, T, Z), attached
-        is_terminal   (B, T)
+        is_terminal   (B, T)   1 or 0, floats
         return        {'h': (1, N, H), 'z': (N, Z)}, detached; N = B·T if no row is left out
 
         Only the last `imagine_last` rows count, if that is not 0. With a continue predictor no

@@ -117,7 +117,7 @@ def test_a_hole_without_markers_is_named_and_the_rest_graded(mine, capsys):
     answer(mine, "1.9", "    return mean + std * torch.randn_like(std)\n")
     assert cli.main(["grade", "1.1", "1.9", "--code", str(mine)]) == 1
     out = capsys.readouterr().out
-    assert "the markers of this exercise are gone" in out and "✓ 1.9" in out
+    assert "its markers are gone: course reset 1.1" in out and "✓ 1.9" in out
 
 
 # --- lending --------------------------------------------------------------------------------------
@@ -255,3 +255,6 @@ def test_reset_empties_one_hole_and_keeps_the_file(clone):
     folder = clone / PAPER
     assert ANSWER not in (folder / "networks.py").read_text("utf-8")
     assert ANSWER in (folder / "networks.py.orig").read_text("utf-8")
+    assert course(clone, "reset", "1.2").returncode == 0
+    assert ANSWER in (folder / "networks.py.orig").read_text("utf-8")  # the first copy stays
+    assert (folder / "networks.py.orig1").exists()

@@ -197,6 +197,19 @@ def test_an_error_is_placed_at_the_line_of_the_learner(toy, grade):
     assert grade(toy, "1.1")[0].place == f"{PARTS}:{number}"
 
 
+def test_an_error_inside_lent_code_is_placed_at_the_learners_call(toy, grade):
+    answer(toy, e1_3="    y = 1\n    z = double(None)\n    return z\n")
+    lines = (toy / PAPER / "whole.py").read_text("utf-8").splitlines()
+    place = f"{PAPER}/whole.py:{1 + lines.index('    z = double(None)')}"
+    assert grade(toy, "1.3")[0].place == place
+
+
+def test_a_syntax_error_names_its_line_once(toy, grade):
+    answer(toy, e1_1="    a = 1\n    return 2 * (x\n")
+    outcome = grade(toy, "1.1")[0]
+    assert outcome.check["error"] == "SyntaxError: '(' was never closed"
+
+
 def test_wrong_numbers_types_and_shapes_fail(toy, grade):
     for body in ("float('nan') * x", "(2 * x)[None]", "'2 x'", "(2 * x).tolist()[:1]"):
         answer(toy, e1_1=f"    return {body}\n")

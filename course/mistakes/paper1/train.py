@@ -260,8 +260,8 @@ MISTAKES = {
         (
             'get_feature(dream["h"], dream["z"])',
             'get_feature(dream["h"], dream["z"]).detach()',
-            "the dream or its returns are detached: no gradient goes back through the dynamics, and "
-            "the actor learns nothing",
+            "the dream or its returns are detached: no gradient goes back through the dynamics, "
+            "and the actor learns nothing",
         ),
         (
             "values = self.critic(feature)",
