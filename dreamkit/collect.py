@@ -183,7 +183,10 @@ class Collector:
 
 def frame(slot: Slot) -> np.ndarray:
     """What a person sees of an environment now: its own picture, or the observed one. (H, W, 3)"""
-    drawn = slot.env.render()
+    try:
+        drawn = slot.env.render()
+    except gymnasium.error.DependencyNotInstalled:
+        raise UserError("this environment draws with pygame: pip install pygame-ce") from None
     if isinstance(drawn, np.ndarray):
         return drawn
     image = next((x for x in slot.row.values() if np.ndim(x) == 3), None)

@@ -1,5 +1,6 @@
 """Rows: what is stored of every step, in which order, with which flags."""
 
+import sys
 from collections import defaultdict
 from types import SimpleNamespace
 
@@ -274,8 +275,19 @@ def test_evaluation_films_as_many_episodes_as_asked():
     result = evaluate(agent, lambda: make("cartpole_pixels"), 3, 0, record=2)
     assert [len(frames) for frames in result["frames"]] == [n + 1 for n in result["lengths"][:2]]
     assert result["frames"][0][0].shape == (32, 32, 3)  # the observation, where nothing is drawn
-    result = evaluate(agent, lambda: make("cartpole_pixels", draw=True), 1, 0, record=1)
+
+
+def test_an_environment_that_draws_is_filmed_as_it_draws():
+    pytest.importorskip("pygame", reason="CartPole draws with pygame: pip install pygame-ce")
+    agent = dreamer(make("cartpole"))
+    result = evaluate(agent, lambda: make("cartpole", draw=True), 1, 0, record=1)
     assert result["frames"][0][0].shape == (400, 600, 3)
+
+
+def test_a_missing_drawing_library_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    with pytest.raises(UserError, match="pip install pygame-ce"):
+        evaluate(dreamer(make("cartpole")), lambda: make("cartpole", draw=True), 1, 0, record=1)
 
 
 def test_an_environment_that_draws_nothing_cannot_be_filmed():
