@@ -267,6 +267,28 @@ def gradient_of_values(code):
     yield "gradient to the bias", to_bias, [2.0]
 
 
+@check(
+    "1.22", "a value is a number of the feature alone: nothing is drawn", "normal numbers 0, 1.5"
+)
+def a_value_is_not_drawn(code):
+    critic = fill(code.actor_critic.Critic(3, 1, 4))
+    feature = torch.tensor([[0.3, -0.8, 1.7]])
+    value = critic(feature)
+    with draws(normal=1.5, uniform=0.9):
+        yield "value with other random numbers", critic(feature), value
+
+
+@check("1.21", "mean and std are numbers of the feature alone: nothing is drawn", "numbers 0, 1.5")
+def a_policy_is_not_drawn(code):
+    actor = fill(code.actor_critic.Actor(3, 2, 1, 4))
+    feature = torch.tensor([[0.3, -0.8, 1.7]])
+    policy = actor(feature)
+    with draws(normal=1.5, uniform=0.9):
+        again = actor(feature)
+    yield "mean with other random numbers", again.mean, policy.mean
+    yield "std with other random numbers", again.std, policy.std
+
+
 # --- 1.23 compute_lambda_returns ------------------------------------------------------------------
 
 REWARDS, VALUES, CONTINUES = [[1.0, 2.0, 3.0]], [[10.0, 20.0, 30.0, 40.0]], [[0.9, 0.6, 0.8]]

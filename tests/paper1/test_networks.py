@@ -8,7 +8,7 @@ import math
 
 import torch
 
-from course.checks import check
+from course.checks import check, draws
 from tests import oracle
 from tests.paper1.parameters import fill
 
@@ -501,6 +501,46 @@ def gradient_of_the_dense_decoder(code):
     yield "dtype", str(outputs.dtype), "torch.float32"
 
 
+def silent(loss, module) -> list[str]:
+    """Names of the parameters in which a loss has no gradient."""
+    named = list(module.named_parameters())
+    found = gradients(loss, *(p for _, p in named))
+    return [n for (n, _), g in zip(named, found, strict=True) if g is None or not g.any()]
+
+
+@check("1.6", "every parameter of every layer learns", "two hidden layers, filled")
+def every_layer_learns(code):
+    network = fill(code.networks.DenseDecoder(3, 2, 4, 2))
+    loss = network(irregular(5, 3)).square().sum()
+    yield "parameters without a gradient", silent(loss, network), []
+
+
+@check("1.3", "every parameter of every convolution learns", "depth 1, filled, one picture")
+def every_convolution_learns(code):
+    encoder = code.networks.ConvEncoder(1, 1)
+    with torch.no_grad():
+        for name, parameter in encoder.named_parameters():
+            size = parameter[0].numel() if parameter.ndim > 1 else 1
+            parameter.fill_(0.1 if name.endswith("bias") else 1 / size)
+    loss = encoder(irregular(1, 1, 64, 64) + 0.5).square().sum()
+    yield "parameters without a gradient", silent(loss, encoder), []
+
+
+@check("1.5", "a decoded picture is not drawn, and every parameter learns", "depth 1, filled")
+def every_layer_of_the_decoder_learns(code):
+    decoder = code.networks.ConvDecoder(3, 1, 1)
+    with torch.no_grad():
+        for name, parameter in decoder.named_parameters():
+            size = parameter.numel() ** 0.5
+            parameter.fill_(0.1 if name.endswith("bias") else 1 / size)
+    feature = irregular(2, 3) + 0.5
+    picture = decoder(feature)
+    yield "parameters without a gradient", silent(picture.square().sum(), decoder), []
+    with draws(normal=1.5, uniform=0.9):
+        far = (decoder(feature) - picture).abs().max()
+    yield "largest change with other random numbers", float(far), 0.0
+
+
 # --- 1.7 normal_loss ------------------------------------------------------------------------------
 
 
@@ -659,3 +699,17 @@ def extreme_logits(code):
     logits = torch.tensor([[200.0, -200.0]])
     got = code.networks.continue_loss(logits, torch.zeros(1, 2), 0.9)
     yield "loss", got, [[20.0, 180.0]]
+
+
+@check(
+    "1.8",
+    "the gradient is finite and right for certain predictions too",
+    given="logits [200 -200], not terminal, γ = 0.9; the gradient is sigmoid(logit) - 0.9",
+)
+def gradient_at_certain_predictions(code):
+    logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
+    loss = code.networks.continue_loss(logits, torch.zeros(1, 2), 0.9)
+    yield "gradient", gradients(loss.sum(), logits)[0], [[0.1, -0.9]]
+    large = torch.tensor([[1000.0, -1000.0]])
+    loss = code.networks.continue_loss(large, torch.zeros(1, 2), 0.9)
+    yield "loss at logits 1000 and -1000", loss, [[100.0, 900.0]]

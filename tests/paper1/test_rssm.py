@@ -345,6 +345,46 @@ def dtype_of_the_posterior(code):
     yield "dtypes", (str(mean.dtype), str(std.dtype)), ("torch.float32", "torch.float32")
 
 
+def silent(loss, module, prefixes) -> list[str]:
+    """Names of the parameters, among those that begin so, in which a loss has no gradient."""
+    named = [(n, p) for n, p in module.named_parameters() if n.startswith(prefixes)]
+    found = gradients(loss, *(p for _, p in named))
+    return [n for (n, _), g in zip(named, found, strict=True) if g is None or not g.any()]
+
+
+@check("1.10", "every parameter of fc_in and of the GRU learns", "a filled RSSM, h and z not zero")
+def the_step_learns(code):
+    model = rssm_of(code)
+    action = irregular(B, model.action_dim, phase=3.0)
+    h_out, _ = model.recurrent_step(start(), action)
+    yield "parameters without a gradient", silent(h_out.square().sum(), model, ("fc_in", "rnn")), []
+
+
+@check("1.11", "every parameter of the prior learns, and nothing is drawn", "a filled RSSM")
+def the_prior_learns(code):
+    model = rssm_of(code)
+    h = start()["h"][0]
+    mean, std = model.prior(h)
+    loss = mean.square().sum() + std.square().sum()
+    yield "parameters without a gradient", silent(loss, model, ("fc_prior",)), []
+    with draws(normal=1.5, uniform=0.9):
+        again = model.prior(h)
+    yield "mean and std with other random numbers", [again[0], again[1]], [mean, std]
+
+
+@check("1.12", "every parameter of the posterior learns, and nothing is drawn", "a filled RSSM")
+def the_posterior_learns(code):
+    model = rssm_of(code)
+    h = start()["h"][0]
+    embed = irregular(B, model.fc_post.in_features - h.shape[-1], phase=4.0)
+    mean, std = model.posterior(h, embed)
+    loss = mean.square().sum() + std.square().sum()
+    yield "parameters without a gradient", silent(loss, model, ("fc_post",)), []
+    with draws(normal=1.5, uniform=0.9):
+        again = model.posterior(h, embed)
+    yield "mean and std with other random numbers", [again[0], again[1]], [mean, std]
+
+
 # --- 1.13 rollout_observation ---------------------------------------------------------------------
 
 HAND = "weights that make h = (h₋ + tanh(z₋ + a)) / 2"  # h₋, z₋: of the step before
