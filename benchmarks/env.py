@@ -5,7 +5,8 @@
 raw         the library's own environment with random actions and the same action repeat: it draws
             and resizes nothing that it would not by itself
 wrapped     dreamkit.make: dictionaries, resizing, bounded actions
-collected   a Collector of `envs` environments with random actions, rows stored in the replay
+collected   a Collector of `envs` environments with random actions, rows stored in the replay;
+            atari_pong:threads steps them at once, in ale-py's C++ threads
 share       wrapped ÷ raw, and collected ÷ raw
 
 Decisions a second, an action repeat counted once. The three are measured in turns, three times, and
@@ -23,11 +24,12 @@ import numpy as np
 from dreamkit import UserError, make
 from dreamkit.cli import command
 from dreamkit.collect import Collector, action_size, row_fields
+from dreamkit.envs import make_many
 from dreamkit.replay import Replay
 
 TASKS = (
     "cartpole,cartpole_pixels,pendulum,dmc_walker_walk,dmc_walker_walk_pixels,atari_pong,"
-    "vizdoom_basic"
+    "atari_pong:threads,vizdoom_basic"
 )
 
 
@@ -88,7 +90,8 @@ def stepper(env) -> Callable[[], None]:
 
 def collector(task: str, envs: int, folder: Path) -> Callable[[], None]:
     """One decision in each of `envs` environments, rows stored."""
-    found = Collector(lambda: make(task), envs, 0)
+    name, _, threads = task.partition(":")
+    found = Collector(make_many(envs, name, threads=bool(threads)), 0)
     env = found.slots[0].env
     fields = row_fields(env.observation_space.spaces, action_size(found.space))
     replay = Replay(fields, {}, envs, 10_000, folder, 10_000, 2**30, 0)
@@ -127,8 +130,9 @@ def measure(arguments: list[str]) -> int:
     print("task                         raw     wrapped   share   collected   share")
     for task in options["tasks"].split(","):
         with tempfile.TemporaryDirectory() as folder:
+            name = task.partition(":")[0]
             steps = (
-                (raw(task), 1), (stepper(make(task)), 1),
+                (raw(name), 1), (stepper(make(name)), 1),
                 (collector(task, envs, Path(folder)), envs),
             )  # fmt: skip
             rates = [[speed(step, seconds / 3, n) for step, n in steps] for _ in range(3)]

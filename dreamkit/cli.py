@@ -95,6 +95,8 @@ def train_command(arguments: list[str]) -> int:
     import torch
     from filelock import FileLock, Timeout
 
+    from dreamkit.watchdog import watching
+
     run = value_of(arguments, "run", "")
     given = [item for item in arguments if not item.startswith("run=")]
     keys = {item.partition("=")[0] for item in given}
@@ -109,7 +111,7 @@ def train_command(arguments: list[str]) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", timeout=0)
-        with lock:
+        with lock, watching(cfg["env_timeout"]):
             return train_in(folder, cfg, overrides)
     except Timeout:
         raise UserError(f"{folder} is in use by another process") from None
@@ -122,10 +124,11 @@ def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
     import numpy as np
 
     from dreamkit import report
-    from dreamkit.envs import make
+    from dreamkit.envs import make, make_many
     from dreamkit.trainer import Trainer, manifest
 
-    trainer = Trainer(cfg, folder, lambda: make(**cfg["task"]))
+    task = cfg["task"]
+    trainer = Trainer(cfg, folder, lambda: make(**task), lambda count: make_many(count, **task))
     write_config(folder, cfg, overrides)
     with open(folder / "manifest.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(manifest()) + "\n")
@@ -205,6 +208,7 @@ def eval_command(arguments: list[str]) -> int:
     import numpy as np
 
     from dreamkit.collect import evaluate
+    from dreamkit.watchdog import watching
 
     options = parse_options(
         arguments, EVAL_HELP, episodes=20, videos=0, out="", seed=0, device="auto", code=""
@@ -212,7 +216,8 @@ def eval_command(arguments: list[str]) -> int:
     if options["episodes"] < 1 or not 0 <= options["videos"] <= options["episodes"]:
         raise UserError("episodes must be positive, and videos between 0 and episodes")
     agent, head, make_env, path = open_checkpoint(options, draw=options["videos"] > 0)
-    result = evaluate(agent, make_env, options["episodes"], options["seed"], options["videos"])
+    with watching():
+        result = evaluate(agent, make_env, options["episodes"], options["seed"], options["videos"])
     scores = np.array(result["scores"])
     print(f"{path}: {head['agent_name']} on {head['task']['name']}")
     print(
@@ -234,6 +239,7 @@ def viz_command(arguments: list[str]) -> int:
         print(VIZ_HELP)
         return 0
     from dreamkit import video
+    from dreamkit.watchdog import watching
 
     options = parse_options(
         arguments, VIZ_HELP, out="", context=5, length=50, seed=0, device="auto", code=""
@@ -242,7 +248,8 @@ def viz_command(arguments: list[str]) -> int:
         raise UserError("context must be at least 1 and less than length")
     agent, _, make_env, path = open_checkpoint(options)
     folder = Path(options["out"] or run_folder(path) / "dreams")
-    views = video.dream(agent, make_env, options["length"], options["context"], options["seed"])
+    with watching():
+        views = video.dream(agent, make_env, options["length"], options["context"], options["seed"])
     for file in video.write(folder, views, options["context"]):
         print(file)
     return 0

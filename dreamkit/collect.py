@@ -1,12 +1,13 @@
 """Environments → rows: N environments stepped in turn, and the evaluation of a policy in them."""
 
+import math
 from collections.abc import Callable
 
 import gymnasium
 import numpy as np
 import torch
 
-from dreamkit import UserError
+from dreamkit import UserError, first_line, watchdog
 
 
 def episode_seed(run: int, environment: int, episode: int) -> int:
@@ -26,9 +27,11 @@ def action_size(space) -> int:
     return int(space.n if hasattr(space, "n") else np.prod(space.shape))
 
 
-def to_environment(action: np.ndarray, space):
-    """An agent's action vector → what the environment takes: a class number, or an array."""
-    return int(action.argmax()) if hasattr(space, "n") else action.reshape(space.shape)
+def to_environment(actions: np.ndarray, space) -> list:
+    """Action vectors (N, A) → what N environments take: class numbers, or arrays."""
+    if hasattr(space, "n"):
+        return actions.argmax(-1).tolist()
+    return list(actions.reshape(len(actions), *space.shape))
 
 
 class EnvironmentFailure(UserError):
@@ -40,6 +43,8 @@ class Slot:
 
     def __init__(self, env: gymnasium.Env, number: int, seed: int):
         self.env, self.number, self.seed = env, number, seed
+        spaces = env.observation_space.spaces
+        self.vectors = [key for key, space in spaces.items() if space.dtype == np.float32]
         self.episode = -1  # number of the running episode
         self.actions: list[np.ndarray] = []  # taken in it
         self.row: dict = {}
@@ -51,18 +56,24 @@ class Slot:
         self.actions, self.score = [], 0.0
         seed = episode_seed(self.seed, self.number, self.episode)
         action = np.zeros(action_size(self.env.action_space), np.float32)
+        watchdog.busy = self
         try:
-            obs, _ = self._guard(self.env.reset, seed=seed)
-            self.row = self._row(obs, action, 0.0, is_first=True)
-        except EnvironmentFailure as error:
-            raise UserError(str(error)) from error
+            obs, _ = self.env.reset(seed=seed)
+            self.row = self._row(obs, action, 0.0, True, False, False)
+        except Exception as error:
+            raise UserError(str(self._failure(error))) from error
+        finally:
+            watchdog.busy = None
 
-    def try_step(self, action: np.ndarray) -> dict:
-        """Apply an action vector to the environment. Returns the row that it leads to."""
-        native = to_environment(action, self.env.action_space)
-        obs, reward, terminated, truncated, _ = self._guard(self.env.step, native)
-        last = bool(terminated or truncated)
-        return self._row(obs, action, float(reward), is_last=last, is_terminal=bool(terminated))
+    def try_step(self, action: np.ndarray, native) -> dict:
+        """Apply an action. Returns the row that it leads to, which is not entered yet.
+
+        action   vector (A,), as rows hold it
+        native   the same as the environment takes it
+        """
+        obs, reward, terminated, truncated, _ = self.guard(self.env.step, native)
+        last, terminal = bool(terminated or truncated), bool(terminated)
+        return self._row(obs, action, float(reward), False, last, terminal)
 
     def enter(self, row: dict) -> None:
         """Make it the current row."""
@@ -72,41 +83,55 @@ class Slot:
 
     def step(self, action: np.ndarray) -> None:
         """Apply an action vector; the row becomes the one that it leads to."""
-        self.enter(self.try_step(action))
+        self.enter(self.try_step(action, *to_environment(action[None], self.env.action_space)))
 
-    def _row(self, obs, action, reward, is_first=False, is_last=False, is_terminal=False) -> dict:
-        numbers = [reward, *(x for x in obs.values() if x.dtype.kind == "f")]
-        if not all(np.isfinite(x).all() for x in numbers):
-            raise EnvironmentFailure(f"{self._place()} returned NaN or infinity")
+    def _row(self, obs, action, reward, is_first, is_last, is_terminal) -> dict:
+        """Errors: EnvironmentFailure, where a reward or a vector is not finite."""
+        for key in self.vectors:
+            x = obs[key]
+            # The product with itself is quicker; it may overflow, so that alone is no proof.
+            if not math.isfinite(x.dot(x)) and not np.isfinite(x).all():
+                raise EnvironmentFailure(f"{self.place()} returned NaN or infinity")
+        if not math.isfinite(reward):
+            raise EnvironmentFailure(f"{self.place()} returned NaN or infinity")
         return obs | {
             "action": action, "reward": reward,
             "is_first": is_first, "is_last": is_last, "is_terminal": is_terminal,
         }  # fmt: skip
 
-    def _guard(self, function: Callable, *args, **kwargs):
-        """An error inside an environment becomes one line that says where it happened."""
+    def guard(self, step: Callable, action):
+        """Call an environment's step; its error becomes one line, its silence a time-out."""
+        watchdog.busy = self
         try:
-            return function(*args, **kwargs)
-        except UserError:
-            raise
+            return step(action)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise EnvironmentFailure(f"{self._place()} failed: {reason}") from error
+            raise self._failure(error) from error
+        finally:
+            watchdog.busy = None
 
-    def _place(self) -> str:
+    def _failure(self, error: Exception) -> UserError:
+        """An error inside an environment, as one line that says where it happened."""
+        if isinstance(error, UserError):
+            return error
+        if isinstance(error, TimeoutError):
+            return EnvironmentFailure(f"{self.place()}: {first_line(error)}")
+        return EnvironmentFailure(f"{self.place()} failed: {type(error).__name__}: {error}")
+
+    def place(self) -> str:
         return f"environment {self.number} (episode {self.episode}, step {len(self.actions)})"
 
 
 class Collector:
-    """N environments in this process, each with its own stream of rows.
+    """Environments in this process, each with its own stream of rows.
 
     Every step acts once in each. An episode's last row is stored without an action; the next
     episode begins at once, so no step is spent on a reset.
     """
 
-    def __init__(self, make_env: Callable[[], gymnasium.Env], count: int, seed: int):
-        self.slots = [Slot(make_env(), number, seed) for number in range(count)]
-        self.space = self.slots[0].env.action_space
+    def __init__(self, envs: list[gymnasium.Env], seed: int):
+        self.slots = [Slot(env, number, seed) for number, env in enumerate(envs)]
+        self.space = envs[0].action_space
+        self.together = getattr(envs[0].unwrapped, "together", None)  # steps all at once
         for slot in self.slots:
             slot.reset()
 
@@ -117,7 +142,7 @@ class Collector:
         """What the policy sees now: {name: (N, ...)} with `is_first`."""
         skip = ("action", "reward", "is_last", "is_terminal")
         keys = [key for key in self.slots[0].row if key not in skip]
-        return {key: np.stack([slot.row[key] for slot in self.slots]) for key in keys}
+        return {key: np.array([slot.row[key] for slot in self.slots]) for key in keys}
 
     def step(self, actions: np.ndarray, latents: dict, store: Callable) -> list[tuple[float, int]]:
         """Store the current rows with their latents, act, and return (score, length) of episodes
@@ -128,12 +153,15 @@ class Collector:
         store     called as store(environment, row, latents of that row or None)
         """
         # An environment may fail: nothing is stored before all have answered.
+        native = to_environment(actions, self.space)
+        if self.together:
+            self.slots[0].guard(self.together.step, native)
         following = [
-            slot.try_step(action) for slot, action in zip(self.slots, actions, strict=True)
+            slot.try_step(*both) for slot, *both in zip(self.slots, actions, native, strict=True)
         ]
         ended = []
         for n, (slot, row) in enumerate(zip(self.slots, following, strict=True)):
-            store(n, slot.row, {name: x[n] for name, x in latents.items()})
+            store(n, slot.row, latents and {name: x[n] for name, x in latents.items()})
             slot.enter(row)
             if row["is_last"]:
                 store(n, row, None)
@@ -167,6 +195,11 @@ class Collector:
         """
         lost = []
         for slot, state in zip(self.slots, states, strict=True):
+            if self.together:  # one of them cannot be stepped alone
+                slot.episode = state["episode"]
+                slot.reset()
+                lost.append(slot.number)
+                continue
             slot.episode = state["episode"] - 1
             slot.reset()
             for action in state["actions"].numpy():

@@ -34,11 +34,33 @@ class Chunk:
     """Up to CHUNK consecutive rows of one environment, and their latents."""
 
     def __init__(self, row: np.dtype, latent: np.dtype, path: Path | None):
-        self.rows = np.zeros(CHUNK, row)
+        self._hold(np.zeros(CHUNK, row))
         self.latents = np.zeros(CHUNK, latent)
+        self.latent_columns = [(name, self.latents[name]) for name in latent.names or ()]
         self.path = path
         self.count = 0  # rows that are there
         self.written = 0  # rows of them that are in the file
+
+    def _hold(self, rows: np.ndarray) -> None:
+        """Take an array for the rows. Columns are for appending, which mapped rows are beyond."""
+        full = isinstance(rows, np.memmap)
+        self.rows = rows
+        self.columns = [] if full else [(name, rows[name]) for name in rows.dtype.names]
+
+    def append(self, row: dict, latents: dict | None) -> None:
+        count = self.count
+        for name, column in self.columns:
+            column[count] = row[name]
+        if latents:
+            for name, column in self.latent_columns:
+                column[count] = latents[name]
+        self.count = count + 1
+
+    def cut(self) -> None:
+        """Mark the newest row as the last of its episode."""
+        self._hold(np.array(self.rows))
+        self.rows["is_last"][self.count - 1] = True
+        self.written = min(self.written, self.count - 1)
 
     def write(self, mapped: bool) -> None:
         """Append to the file what is not there yet; if full, read on from the file if `mapped`."""
@@ -52,13 +74,13 @@ class Chunk:
                 os.fsync(file.fileno())
             self.written = self.count
         if mapped and self.count == CHUNK and not isinstance(self.rows, np.memmap):
-            self.rows = np.memmap(self.path, self.rows.dtype, "r", shape=CHUNK)
+            self._hold(np.memmap(self.path, self.rows.dtype, "r", shape=CHUNK))
 
     def read(self, count: int, mapped: bool) -> None:
         """Take the first `count` rows back from the file."""
         rows = np.memmap(self.path, self.rows.dtype, "r", shape=count)
         if mapped and count == CHUNK:
-            self.rows = rows
+            self._hold(rows)
         else:
             self.rows[:count] = rows
         self.count = self.written = count
@@ -139,11 +161,7 @@ class Replay:
             path = self.folder and self.folder / f"{stream}-{number}.rows"
             chunks.append(Chunk(self.row, self.latent, path))
         chunk = chunks[-1]
-        for name in self.row.names:
-            chunk.rows[name][chunk.count] = row[name]
-        for name in self.latent.names if latents else ():
-            chunk.latents[name][chunk.count] = latents[name]
-        chunk.count += 1
+        chunk.append(row, latents)
         if chunk.count == CHUNK:
             if self.mapped:
                 chunk.write(mapped=True)
@@ -162,10 +180,7 @@ class Replay:
     def cut(self, stream: int) -> None:
         """Mark the newest row of a stream as the last of its episode, which cannot be continued."""
         if self.streams[stream].chunks:
-            chunk = self.streams[stream].chunks[-1]
-            chunk.rows = np.array(chunk.rows)
-            chunk.rows["is_last"][chunk.count - 1] = True
-            chunk.written = min(chunk.written, chunk.count - 1)
+            self.streams[stream].chunks[-1].cut()
 
     # --- sampling ---------------------------------------------------------------------------------
 

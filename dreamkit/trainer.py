@@ -37,6 +37,7 @@ class RunConfig:
     train_ratio: float = 32.0  # replayed rows per collected row
     prefill: int = 0  # rows before the first update; 0: as many as one batch
     pretrain: int = 0  # updates at the end of the prefill, beyond the train ratio
+    env_timeout: float = 120.0  # seconds an environment may take for one step; 0: no limit
     replay_rows: int = 1_000_000
     replay_memory: float = 2.0  # GiB of rows to keep in memory; more is mapped from files
     log_every: int = 250
@@ -94,13 +95,17 @@ class Trainer:
     cfg        resolved configuration: RunConfig with `agent_name` and `code`, a plain dictionary
     folder     of the run
     make_env   builds one environment
+    make_many  builds as many as it is told; none: by calling make_env so often
     """
 
-    def __init__(self, cfg: dict, folder: Path, make_env: Callable):
+    def __init__(
+        self, cfg: dict, folder: Path, make_env: Callable, make_many: Callable | None = None
+    ):
         self.cfg, self.folder, self.make_env = cfg, folder, make_env
         self.device = checkpoint.choose_device(cfg["device"])
         self._seed(cfg["seed"])
-        self.collector = Collector(make_env, cfg["envs"], cfg["seed"])
+        make_many = make_many or (lambda count: [make_env() for _ in range(count)])
+        self.collector = Collector(make_many(cfg["envs"]), cfg["seed"])
         env = self.collector.slots[0].env
         self.agent = checkpoint.build_agent(checkpoint.header(cfg), env, self.device)
         options = self.agent.config

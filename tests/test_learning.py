@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dreamkit.envs.adapter import BoundedAction, DictObservation
+from dreamkit.envs.adapter import Adapter
 from dreamkit.loggers import read_jsonl
 from dreamkit.trainer import RunConfig, Trainer
 from solutions.paper1_dreamerv1.train import Config as ConfigV1
@@ -73,7 +73,7 @@ def test_an_agent_learns_to_match_a_cue(name, agent, continuous, random, learned
         save_every=0, log_every=10**9,
     )  # fmt: skip
     torch.set_num_threads(1)
-    trainer = Trainer(cfg, tmp_path, lambda: BoundedAction(DictObservation(Match(continuous))))
+    trainer = Trainer(cfg, tmp_path, lambda: Adapter(Match(continuous)))
     summary = trainer.run()
     first = read_jsonl(tmp_path / "metrics.jsonl", "eval")[0]["return"]
     assert first < (random + learned) / 2

@@ -95,6 +95,7 @@ def check(cfg: dict, module) -> None:
         if cfg[key] <= 0:
             raise UserError(f"{key}={cfg[key]} must be positive")
     counts = ("seed", "threads", "prefill", "pretrain", "log_every", "eval_every", "save_every")
+    counts += ("env_timeout",)
     for key in counts:
         if cfg[key] < 0:
             raise UserError(f"{key}={cfg[key]} must not be negative")

@@ -11,8 +11,9 @@ import sys
 import gymnasium
 
 from dreamkit import UserError, first_line
-from dreamkit.envs.adapter import BoundedAction, DictObservation
+from dreamkit.envs.adapter import Adapter
 from dreamkit.envs.cartpole import ContinuousForce, PixelCartPole
+from dreamkit.envs.catch import Catch
 
 SUITES = ("dmc_", "atari_", "vizdoom_")
 CARTPOLE_RANGE = (2.4, 3.0, 0.21, 3.0)  # where an episode ends, or a fast motion, of each entry
@@ -29,7 +30,7 @@ def make(
     options   passed to gymnasium.make, or to the suite
     errors    UserError: unknown name, missing library, spaces that an agent cannot use
     """
-    if draw and not name.startswith(SUITES):
+    if draw and name != "catch" and not name.startswith(SUITES):
         options = options | {"render_mode": "rgb_array"}
     if name in ("cartpole", "cartpole_continuous"):
         scale = scale or CARTPOLE_RANGE
@@ -37,6 +38,9 @@ def make(
     elif name in ("cartpole_pixels", "cartpole_continuous_pixels"):
         size = size or 32
         env = PixelCartPole(cartpole(name, options), size)
+    elif name == "catch":
+        env = Catch(size or 16, **options)
+        size = size or 16
     elif name == "pendulum":
         scale = scale or (1.0, 1.0, 8.0)
         env = gymnasium.make("Pendulum-v1", **options)
@@ -45,11 +49,26 @@ def make(
         size = size or 0
     else:
         env = make_registered(name, options)
-    return BoundedAction(DictObservation(env, size or 64, scale))
+    return Adapter(env, size or 64, scale)
+
+
+def make_many(count: int, name: str, threads: bool = False, **options) -> list[gymnasium.Env]:
+    """Environments to be stepped side by side; `threads` (Atari): all at once, in C++ threads."""
+    if not threads:
+        return [make(name, **options) for _ in range(count)]
+    if not name.startswith("atari_"):
+        raise UserError(f"threads=true is for Atari; {name} has no such option")
+    from dreamkit.envs.atari import AtariThreads
+
+    try:
+        together = AtariThreads(name.removeprefix("atari_"), count, **options)
+    except TypeError as error:
+        raise UserError(f"task {name!r}: {first_line(error)}") from None
+    return [Adapter(member, together.shape[0]) for member in together.members()]
 
 
 def cartpole(name: str, options: dict) -> gymnasium.Env:
-    env = gymnasium.make("CartPole-v1", **options)
+    env = gymnasium.make("dreamkit/CartPole-v1", **options)
     return ContinuousForce(env) if "continuous" in name else env
 
 
@@ -62,6 +81,7 @@ def make_suite(name: str, options: dict) -> gymnasium.Env:
         options = options | {"pixels": task.endswith("_pixels")}
         task = task.removesuffix("_pixels")
     elif suite == "atari":
+        options = {key: value for key, value in options.items() if key != "threads"}
         from dreamkit.envs.atari import Atari as Suite
     else:
         from dreamkit.envs.doom import Doom as Suite

@@ -1,8 +1,44 @@
-"""CartPole as a picture, and with a continuous force."""
+"""CartPole: faster, as a picture, and with a continuous force."""
+
+import math
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+
+
+class CartPole(CartPoleEnv):
+    """Gymnasium's CartPole-v1, number for number, with a step in plain floats: 3 times as fast.
+
+    NumPy takes about a microsecond for each operation on a single number. Equations: Barto, Sutton
+    and Anderson 1983, without friction. Here `state` is a tuple of floats.
+    """
+
+    def step(self, action):
+        x, speed, angle, spin = self.state
+        force = self.force_mag if action == 1 else -self.force_mag
+        sine, cosine = math.sin(angle), math.cos(angle)
+        push = (force + self.polemass_length * (spin * spin) * sine) / self.total_mass
+        inertia = self.length * (4 / 3 - self.masspole * (cosine * cosine) / self.total_mass)
+        bend = (self.gravity * sine - cosine * push) / inertia
+        pull = push - self.polemass_length * bend * cosine / self.total_mass
+        x, speed = x + self.tau * speed, speed + self.tau * pull
+        angle, spin = angle + self.tau * spin, spin + self.tau * bend
+        self.state = x, speed, angle, spin
+        fell = abs(x) > self.x_threshold or abs(angle) > self.theta_threshold_radians
+        return np.array(self.state, np.float32), 1.0, fell, False, {}
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed, options=options)
+        self.state = tuple(self.state.tolist())
+        return observation, info
+
+
+gymnasium.register(
+    "dreamkit/CartPole-v1", CartPole, max_episode_steps=500, order_enforce=False,
+    disable_env_checker=True,
+)  # fmt: skip
 
 
 class ContinuousForce(gymnasium.ActionWrapper):

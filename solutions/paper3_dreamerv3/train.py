@@ -111,6 +111,12 @@ TASKS = {
         "cartpole_continuous_pixels": dict(agent=_CARTPOLE),
         "cartpole_pixels": dict(agent=_CARTPOLE),
         "pendulum": dict(agent=dict(discount_horizon=100, scale_vector=10.0)),
+        "dmc": dict(
+            steps=20_000,
+            prefill=500,
+            eval_every=500,
+            agent=_CARTPOLE | dict(discount_horizon=100, scale_vector=10.0),
+        ),
     }
 } | {size: _PAPER for size in SIZES if size != "tiny"}
 

@@ -356,6 +356,30 @@ def test_nothing_is_lost_when_an_environment_fails(train, stub, tmp_path, failur
     assert [len(slot["actions"]) for slot in state["collector"]] == [2, 2]
 
 
+def test_an_environment_that_hangs_is_interrupted_and_nothing_is_lost(train, stub, tmp_path):
+    task = ["task=Toy/Failing-v0", "+task.failure=hang", "+task.episode=1", "env_timeout=0.5"]
+    message = train.error(*stub, *task, "run=run", "steps=200", "eval_every=1000")
+    for words in ("environment 0 (episode 1, step 2)", "no answer within 0.5 seconds"):
+        assert words in message
+    state = checkpoint.read(tmp_path / "run" / "checkpoints" / "latest.pt")
+    assert state["trainer"]["step"] == 2 * 22
+
+
+def test_an_environment_that_cannot_be_interrupted_ends_the_process(train, stub, tmp_path):
+    task = ["task=Toy/Failing-v0", "+task.failure=hang for ever", "+task.episode=1", "save_every=4"]
+    command = [*stub, *task, "env_timeout=0.5", "run=run", "steps=200", "eval_every=1000"]
+    done = Started(command, tmp_path)
+    assert done.wait() == 2
+    last = done.stderr.splitlines()[-1]
+    assert "environment 0 (episode 1, step 2)" in last and "cannot be interrupted" in last
+    # What was saved before is there; the rest cannot be.
+    assert checkpoint.read(tmp_path / "run" / "checkpoints" / "latest.pt")["trainer"]["step"] > 0
+
+
+def test_a_slow_environment_within_the_limit_is_left_alone(train, stub, tmp_path):
+    assert train(*stub, COUNTER, "run=run", "steps=40", "env_timeout=0.5") == 0
+
+
 def test_an_environment_that_fails_at_its_very_first_step_is_one_line(train, stub, tmp_path):
     task = ["task=Toy/Failing-v0", "+task.failure=step", "+task.step=1"]
     assert "episode 0" in train.error(*stub, *task, "run=run", "steps=200")
@@ -388,7 +412,10 @@ def test_an_option_that_the_environment_does_not_have_is_one_line(train, stub, t
     [
         ("ManyActions", "MultiDiscrete"),
         ("BinaryActions", "MultiBinary"),
-        ("EndlessText", "no fixed size"),
+        ("EndlessText", "'vector' has no fixed size"),
+        ("Floats", "'eye' of shape (9, 9, 3) looks like a picture of float32: return uint8"),
+        ("Stack", "'vector' of shape (4, 9, 9, 3) looks like a stack of pictures: leave"),
+        ("Long", "'vector' has 14,400 entries"),
     ],
 )
 def test_spaces_that_agents_cannot_use_are_refused(train, stub, tmp_path, task, word):

@@ -15,7 +15,7 @@ from dreamkit.replay import Replay
 
 def collect(steps: int, count: int = 2, name: str = "Toy/Counter-v0", seed: int = 0, **options):
     """Rows of each environment after random one-hot actions: (collector, {number: rows})."""
-    collector = Collector(lambda: make(name, **options), count, seed)
+    collector = Collector([make(name, **options) for _ in range(count)], seed)
     rows, random = defaultdict(list), np.random.default_rng(1)
     ended = []
     for _ in range(steps):
@@ -98,7 +98,7 @@ def test_the_environment_gets_whole_numbers_and_the_rows_keep_one_hot_vectors():
 
 
 def test_continuous_actions_are_stored_as_the_agent_gave_them():
-    collector = Collector(lambda: make("Toy/Bounds-v0"), 1, 0)
+    collector = Collector([make("Toy/Bounds-v0") for _ in range(1)], 0)
     rows, action = [], np.float32([[0.5, -0.25, 3]])
     for _ in range(2):
         collector.step(action, {}, lambda n, row, h: rows.append(row))
@@ -178,11 +178,11 @@ def test_a_collector_comes_back_to_the_same_place_and_goes_on_alike(name):
             collector.step(actions, {}, lambda n, row, h: rows.append((n, row)))
         return rows
 
-    first = Collector(lambda: make(name), 2, 11)
+    first = Collector([make(name) for _ in range(2)], 11)
     act(first, 25, random)
     state = first.save()
     expected = act(first, 25, np.random.default_rng(9))
-    second = Collector(lambda: make(name), 2, 11)
+    second = Collector([make(name) for _ in range(2)], 11)
     assert second.load(state) == []
     for (n, row), (m, other) in zip(
         expected, act(second, 25, np.random.default_rng(9)), strict=True
@@ -195,7 +195,7 @@ def test_a_collector_comes_back_to_the_same_place_and_goes_on_alike(name):
 
 def test_an_environment_that_does_not_repeat_itself_begins_its_next_episode():
     run = collect(steps=6, name="Toy/Noisy-v0", length=4)
-    again = Collector(lambda: make("Toy/Noisy-v0", length=4), 2, 0)
+    again = Collector([make("Toy/Noisy-v0", length=4) for _ in range(2)], 0)
     assert again.load(run.collector.save()) == [0, 1]
     for old, new in zip(run.collector.slots, again.slots, strict=True):
         assert new.row["is_first"] and new.episode == old.episode + 1

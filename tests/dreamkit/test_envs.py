@@ -8,11 +8,13 @@ import pytest
 from gymnasium import spaces
 
 from dreamkit import UserError, make
+from dreamkit.envs import CARTPOLE_RANGE
 from dreamkit.envs.cartpole import PixelCartPole
 
 SHAPES = [
     ("cartpole", {}, {"vector": (4,)}),
     ("cartpole_pixels", {}, {"image": (1, 32, 32)}),
+    ("catch", {}, {"image": (1, 16, 16)}),
     ("cartpole_pixels", {"size": 64}, {"image": (1, 64, 64)}),
     ("cartpole_continuous", {}, {"vector": (4,)}),
     ("cartpole_continuous_pixels", {"size": 64}, {"image": (1, 64, 64)}),
@@ -231,6 +233,49 @@ def states(env, actions) -> np.ndarray:
         env.step(action)
         result.append(np.array(env.unwrapped.state))
     return np.array(result)
+
+
+def test_our_cartpole_is_gymnasiums_number_for_number():
+    ours, theirs = make("cartpole"), gymnasium.make("CartPole-v1")
+    random = np.random.default_rng(0)
+    for seed in range(20):
+        obs, _ = ours.reset(seed=seed)
+        other, _ = theirs.reset(seed=seed)
+        over = False
+        while not over:
+            np.testing.assert_array_equal(obs["vector"], other / np.float32(CARTPOLE_RANGE))
+            action = int(random.integers(2))
+            obs, *mine, _ = ours.step(action)
+            other, *its, _ = theirs.step(action)
+            assert mine == its
+            over = mine[1]
+
+
+@pytest.mark.parametrize("column", [0, 7, 15])
+def test_a_ball_is_caught_where_the_paddle_stands_under_it(column):
+    env = make("catch", seen=4)
+    image = next(
+        obs["image"] for seed in range(999)
+        if (obs := env.reset(seed=seed)[0])["image"][0, 0, column]
+    )  # fmt: skip
+    rewards, balls = [], [image[0, :-1].sum() // 255]
+    for paddle in [8] + [8 + np.sign(column - 8) * min(i, abs(column - 8)) for i in range(1, 15)]:
+        now = int(image[0, -1].argmax())
+        obs, reward, terminated, truncated, _ = env.step(int(np.sign(paddle - now)) + 1)
+        image = obs["image"]
+        rewards.append(reward)
+        balls.append(image[0, :-1].sum() // 255)
+    assert terminated and not truncated and rewards == [0] * 14 + [1]
+    assert balls == [1] * 4 + [0] * 12  # hidden below the fourth row
+
+
+def test_a_ball_that_is_missed_costs_one():
+    env = make("catch", seen=0)
+    image = env.reset(seed=0)[0]["image"][0]
+    away = 0 if image[0].argmax() >= 8 else 2
+    steps = [env.step(away) for _ in range(15)]
+    assert [reward for _, reward, *_ in steps] == [0] * 14 + [-1]
+    assert all(obs["image"][0, row].any() for row, (obs, *_) in enumerate(steps, 1))
 
 
 def test_a_continuous_force_of_one_is_a_discrete_push():

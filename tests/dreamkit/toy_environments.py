@@ -1,6 +1,8 @@
 """Small environments, each with one property that a test needs. Importing registers them."""
 
 import os
+import time
+from contextlib import suppress
 
 import gymnasium
 import numpy as np
@@ -54,7 +56,7 @@ class Noisy(Counter):
 
 
 class Failing(Counter):
-    """Raises at one step of one episode, returns NaN there, or fails when it is built."""
+    """Raises, hangs or returns NaN at one step of one episode, or fails when it is built."""
 
     def __init__(self, failure: str, episode: int = 0, step: int = 3):
         if failure == "constructor":
@@ -73,6 +75,11 @@ class Failing(Counter):
         if (len(self.seeds) - 1, self.time) == self.where:
             if self.failure == "step":
                 raise ValueError("the motor is broken\nand this is a second line")
+            while self.failure == "hang":
+                time.sleep(0.01)
+            while self.failure == "hang for ever":
+                with suppress(Exception):
+                    time.sleep(0.01)
             if self.failure == "observation":
                 obs = obs * np.nan
             if self.failure == "reward":
@@ -142,6 +149,9 @@ for name, entry in {
     "ManyActions": lambda: Spaces(VECTOR, spaces.MultiDiscrete([2, 3])),
     "BinaryActions": lambda: Spaces(VECTOR, spaces.MultiBinary(3)),
     "EndlessText": lambda: Spaces(spaces.Sequence(spaces.Discrete(3))),
+    "Floats": lambda: Spaces(spaces.Dict({"eye": spaces.Box(0, 1, (9, 9, 3), np.float32)})),
+    "Stack": lambda: Spaces(spaces.Box(0, 255, (4, 9, 9, 3), np.uint8)),
+    "Long": lambda: Spaces(spaces.Box(0, 1, (120, 120), np.float32)),
     "TakenName": lambda: Spaces(spaces.Dict({"action": VECTOR, "z": VECTOR})),
 }.items():
     gymnasium.register(f"Toy/{name}-v0", entry_point=entry, disable_env_checker=True)
