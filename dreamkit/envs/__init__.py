@@ -29,6 +29,7 @@ def make(
     options   passed to gymnasium.make, or to the suite
     errors    UserError: unknown name, missing library, spaces that an agent cannot use
     """
+    draw_without_screen()
     if draw and not name.startswith(SUITES):
         options = options | {"render_mode": "rgb_array"}
     if name in ("cartpole", "cartpole_continuous"):
@@ -46,6 +47,16 @@ def make(
     else:
         env = make_registered(name, options)
     return BoundedAction(DictObservation(env, size or 64, scale))
+
+
+def draw_without_screen() -> None:
+    """Tell SDL, with which pygame and ViZDoom draw, not to look for a screen where there is none.
+
+    It prints "error: XDG_RUNTIME_DIR is invalid". On Linux alone, where the user did not choose.
+    """
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform == "linux" and not screen:
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
 def cartpole(name: str, options: dict) -> gymnasium.Env:
