@@ -97,8 +97,8 @@ def plot_episode(axes, episode: dict) -> None:
 def plot_categories(axes, probs: np.ndarray) -> None:
     """How often each class is drawn, and how many classes that are in effect. probs (N, S, K)
 
-    A categorical whose effective number is the same in all steps together and in each one alone
-    says nothing about the step: it is noise, or a constant.
+    The effective number in all steps together, divided by that in one step, is exp of the mutual
+    information of class and step. Where both are equal, the categorical is constant, or noise.
     """
     from matplotlib.colors import PowerNorm
 
