@@ -11,7 +11,7 @@ from dreamkit.collect import Slot
 from dreamkit.video import as_batch, play
 
 EPISODES, LENGTH = 3, 200  # that are played for the picture, and where they are cut
-ACTIVE = 0.01  # nats; a Gaussian latent below this learns nothing from the observations
+ACTIVE = 0.01  # nats; of a Gaussian latent: below, it adds nothing to the prediction
 
 
 def write(folder: Path, agent, make_env: Callable, seed: int) -> Path:
