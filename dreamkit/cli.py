@@ -34,7 +34,8 @@ VIZ_HELP = """usage: dreamer-viz checkpoint=PATH [out=FOLDER] [context=5] [lengt
                    [device=auto] [code=solutions|mine|FOLDER]
 
 Show what the model sees and what it dreams: real | reconstruction | open-loop imagination,
-as GIF and PNG. PATH is a run folder or a checkpoint file.
+as GIF and PNG; and, as latents.png, what the latents carry. PATH is a run folder or a checkpoint
+file.
 """
 
 COMPARE_HELP = """usage: dreamer-compare [LABEL=]PATTERN [...] [out=runs/compare] [last=3]
@@ -238,7 +239,7 @@ def viz_command(arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(VIZ_HELP)
         return 0
-    from dreamkit import video
+    from dreamkit import latents, video
     from dreamkit.watchdog import watching
 
     options = parse_options(
@@ -250,8 +251,12 @@ def viz_command(arguments: list[str]) -> int:
     folder = Path(options["out"] or run_folder(path) / "dreams")
     with watching():
         views = video.dream(agent, make_env, options["length"], options["context"], options["seed"])
-    for file in video.write(folder, views, options["context"]):
-        print(file)
+        for file in video.write(folder, views, options["context"]):
+            print(file)
+        try:
+            print(latents.write(folder, agent, make_env, options["seed"]))
+        except UserError as error:  # code without the method: the dreams are there all the same
+            print(error, file=sys.stderr)
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dreamkit import UserError, checkpoint, video
+from dreamkit import UserError, checkpoint, latents, video
 from dreamkit.envs import make
 from dreamkit.loggers import clock, read_jsonl
 
@@ -44,6 +44,8 @@ def write(folder: Path) -> Path:
         with suppress(UserError):  # episodes too short to dream of
             views = video.dream(agent, lambda: make(**cfg["task"]), 50, context, cfg["seed"])
             video.write(folder / "dreams", views, context)
+        with suppress(UserError):  # an agent that cannot tell
+            latents.write(folder / "dreams", agent, lambda: make(**cfg["task"]), cfg["seed"])
     picture(folder / "report.png", cfg, train, evals, views, context)
     page = folder / "report.html"
     page.write_text(text(folder, cfg, config["overrides"], evals, views), encoding="utf-8")
@@ -137,6 +139,8 @@ def text(folder: Path, cfg: dict, overrides: list, evals: list, views: dict) -> 
     )
     if views:
         dream += '<p><img src="dreams/dream_signals.png" alt="signals"></p>'
+    if (folder / "dreams" / "latents.png").exists():
+        dream += '<p><img src="dreams/latents.png" alt="KL and use of the latents"></p>'
     manifest = json.loads((folder / "manifest.jsonl").read_text().splitlines()[-1])
     facts = {"again": "dreamer-train " + " ".join(overrides)} | manifest
     return PAGE.format(

@@ -13,27 +13,37 @@ from dreamkit.collect import Slot
 VIEWS = ("real", "reconstruction", "imagination")
 
 
-def play(agent, make_env: Callable, length: int, seed: int, attempts: int = 10) -> dict:
-    """Rows (1, T, ...) of the longest of some episodes, cut at `length`, as a batch for `dream`."""
-    slot = Slot(make_env(), 0, seed)
-    best: list[dict] = []
-    for _ in range(attempts):
-        slot.reset()
-        rows, state = [slot.row], agent.initial_state(1)
-        while len(rows) < length and not slot.row["is_last"]:
-            obs = {key: np.asarray(x)[None] for key, x in slot.row.items() if key not in SKIP}
-            action, state = agent.act(obs, state, explore=False)
-            slot.step(action[0].cpu().numpy())
-            rows.append(slot.row)
-        best = max(best, rows, key=len)
-        if len(best) == length:
-            break
-    slot.env.close()
-    batch = {key: np.stack([np.asarray(row[key]) for row in best])[None] for key in best[0]}
+def play(agent, slot: Slot, length: int) -> list[dict]:
+    """The rows of one episode that the agent plays, cut at `length`."""
+    slot.reset()
+    rows, state = [slot.row], agent.initial_state(1)
+    while len(rows) < length and not slot.row["is_last"]:
+        obs = {key: np.asarray(x)[None] for key, x in slot.row.items() if key not in SKIP}
+        action, state = agent.act(obs, state, explore=False)
+        slot.step(action[0].cpu().numpy())
+        rows.append(slot.row)
+    return rows
+
+
+def as_batch(agent, rows: list[dict]) -> dict:
+    """Rows of one episode as a batch (1, T, ...) of the replay's form."""
+    batch = {key: np.stack([np.asarray(row[key]) for row in rows])[None] for key in rows[0]}
     batch["reward"] = batch["reward"].astype(np.float32)
     for name, (shape, dtype) in getattr(agent, "latent_space", {}).items():
         batch[name] = np.zeros((1, *shape), dtype)
     return batch
+
+
+def play_long(agent, make_env: Callable, length: int, seed: int, attempts: int = 10) -> dict:
+    """The longest of some episodes, cut at `length`, as a batch for `dream`."""
+    slot = Slot(make_env(), 0, seed)
+    best: list[dict] = []
+    for _ in range(attempts):
+        best = max(best, play(agent, slot, length), key=len)
+        if len(best) == length:
+            break
+    slot.env.close()
+    return as_batch(agent, best)
 
 
 SKIP = ("action", "reward", "is_last", "is_terminal")
@@ -44,7 +54,7 @@ def dream(agent, make_env: Callable, length: int, context: int, seed: int) -> di
     devices = [agent.device] if agent.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        batch = play(agent, make_env, length, seed)
+        batch = play_long(agent, make_env, length, seed)
         if batch["reward"].shape[1] <= context:
             raise UserError(f"no episode is longer than {context} steps: take a smaller context")
         views = agent.dream(batch, context)

@@ -25,7 +25,7 @@ from paper1_dreamerv1.actor_critic import (
     critic_loss,
 )
 from paper1_dreamerv1.networks import keras_init
-from paper1_dreamerv1.rssm import WorldModel, get_feature
+from paper1_dreamerv1.rssm import WorldModel, get_feature, kl_divergence
 
 
 @dataclass
@@ -299,6 +299,22 @@ class DreamerV1:
             reward = model.reward(feature) / self.config.reward_scale
             views.setdefault("reward", {"real": batch["reward"]})[name] = reward
         return {key: {k: x.cpu().numpy() for k, x in v.items()} for key, v in views.items()}
+
+    @torch.no_grad()
+    def latent_statistics(self, batch: dict) -> dict[str, np.ndarray]:
+        """How much each latent learns from the observations, beyond what was predicted.
+
+        batch    rows (B, T, ...) as for `train_step`
+        return   {"kl": (B, T, Z)}   KL(posterior ‖ prior) of every unit of z by itself, nats
+        """
+        batch = self.prepare(batch)
+        model = self.world_model
+        states = model.rssm.rollout_observation(
+            model.encoder(batch), batch["action"], batch["is_first"]
+        )
+        names = ("post_mean", "post_std", "prior_mean", "prior_std")
+        kl = kl_divergence(*(states[name][..., None] for name in names))  # sums over one unit
+        return {"kl": kl.cpu().numpy()}
 
     # --- saving -----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ step          terminated: the value of the future is zero; truncated: it was onl
 
 import os
 import sys
+from collections.abc import Callable
 
 import gymnasium
 
@@ -30,6 +31,7 @@ def make(
     options   passed to gymnasium.make, or to the suite
     errors    UserError: unknown name, missing library, spaces that an agent cannot use
     """
+    draw_without_screen()
     if draw and name != "catch" and not name.startswith(SUITES):
         options = options | {"render_mode": "rgb_array"}
     if name in ("cartpole", "cartpole_continuous"):
@@ -39,8 +41,8 @@ def make(
         size = size or 32
         env = PixelCartPole(cartpole(name, options), size)
     elif name == "catch":
-        env = Catch(size or 16, **options)
         size = size or 16
+        env = build(Catch, name, size, **options)
     elif name == "pendulum":
         scale = scale or (1.0, 1.0, 8.0)
         env = gymnasium.make("Pendulum-v1", **options)
@@ -60,11 +62,18 @@ def make_many(count: int, name: str, threads: bool = False, **options) -> list[g
         raise UserError(f"threads=true is for Atari; {name} has no such option")
     from dreamkit.envs.atari import AtariThreads
 
-    try:
-        together = AtariThreads(name.removeprefix("atari_"), count, **options)
-    except TypeError as error:
-        raise UserError(f"task {name!r}: {first_line(error)}") from None
+    together = build(AtariThreads, name, name.removeprefix("atari_"), count, **options)
     return [Adapter(member, together.shape[0]) for member in together.members()]
+
+
+def draw_without_screen() -> None:
+    """Tell SDL, with which pygame and ViZDoom draw, not to look for a screen where there is none.
+
+    It prints "error: XDG_RUNTIME_DIR is invalid". On Linux alone, where the user did not choose.
+    """
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform == "linux" and not screen:
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
 def cartpole(name: str, options: dict) -> gymnasium.Env:
@@ -85,8 +94,13 @@ def make_suite(name: str, options: dict) -> gymnasium.Env:
         from dreamkit.envs.atari import Atari as Suite
     else:
         from dreamkit.envs.doom import Doom as Suite
+    return build(Suite, name, task, **options)
+
+
+def build(kind: Callable, name: str, *arguments, **options):
+    """One line where a task has no such option."""
     try:
-        return Suite(task, **options)
+        return kind(*arguments, **options)
     except TypeError as error:
         raise UserError(f"task {name!r}: {first_line(error)}") from None
 

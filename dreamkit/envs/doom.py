@@ -5,7 +5,6 @@ is no picture any more (the one before is kept), and a time limit counts as an e
 """
 
 import contextlib
-import os
 import shutil
 import tempfile
 import weakref
@@ -41,7 +40,6 @@ class Doom(gymnasium.Env):
             raise UserError(f"ViZDoom has no scenario {name}; there are {known}")
         self.size, self.repeat = size, repeat
         folder_of_game = tempfile.mkdtemp(prefix="vizdoom-")  # it writes settings where it starts
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder_of_game)  # or SDL complains
         self.game = game = vizdoom.DoomGame()
         self.close = weakref.finalize(self, shut, game, folder_of_game)
         try:

@@ -24,9 +24,9 @@ from solutions.paper3_dreamerv3.actor_critic import (
     imagination_weights,
     update_slow_critic,
 )
-from solutions.paper3_dreamerv3.networks import TwoHotHead, symexp
+from solutions.paper3_dreamerv3.networks import TwoHotHead, symexp, unimix
 from solutions.paper3_dreamerv3.optim import LaProp, adaptive_gradient_clipping
-from solutions.paper3_dreamerv3.rssm import WorldModel, feature
+from solutions.paper3_dreamerv3.rssm import WorldModel, feature, kl_divergence
 
 
 @dataclass
@@ -352,6 +352,23 @@ class Agent:
             reward = model.predict(feature(h_, z_))[0]
             views.setdefault("reward", {"real": batch["reward"]})[name] = reward
         return {key: {k: x.cpu().numpy() for k, x in v.items()} for key, v in views.items()}
+
+    @torch.no_grad()
+    def latent_statistics(self, batch: dict) -> dict[str, np.ndarray]:
+        """How much each latent learns from the observations, and which classes it takes.
+
+        batch    rows (B, T, ...) as for `train_step`
+        return   {"kl": (B, T, S), "probs": (B, T, S, K)}   KL(posterior ‖ prior) of every
+                 categorical by itself, nats; the posterior's probabilities
+        """
+        batch = self.prepare(batch)
+        model, ratio = self.world_model, self.config.unimix
+        h, _, posterior = model.rssm.observe(
+            model.encoder(batch), batch["action"], batch["is_first"], (batch["h"], batch["z"])
+        )
+        log_post, log_prior = unimix(posterior, ratio), unimix(model.rssm.prior(h), ratio)
+        kl = kl_divergence(log_post[..., None, :], log_prior[..., None, :])  # sums over one
+        return {"kl": kl.cpu().numpy(), "probs": log_post.exp().cpu().numpy()}
 
     # --- saving -----------------------------------------------------------------------------------
 

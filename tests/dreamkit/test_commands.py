@@ -99,6 +99,7 @@ def test_a_run_leaves_its_options_numbers_checkpoints_report_and_dream(trained):
         "config.yaml", "metrics.jsonl", "manifest.jsonl", "checkpoints/latest.pt",
         "checkpoints/best.pt", "replay/0-0.rows", "report.html", "report.png",
         "dreams/dream_image.gif", "dreams/dream_image.png", "dreams/dream_signals.png",
+        "dreams/latents.png",
     ):  # fmt: skip
         assert (trained / name).stat().st_size > 0, name
     assert not list(trained.rglob("*.tmp"))
@@ -212,6 +213,7 @@ def test_viz_writes_a_film_and_pictures_and_names_them(visualize, trained, tmp_p
     options = [f"out={tmp_path}/x", "length=9", "context=3", "device=cpu"]
     assert visualize(*form.format(trained).split(), *options) == 0
     names = ["dream_image.gif", "dream_image.png", "dream_image.mp4", "dream_signals.png"]
+    names += ["latents.png"]
     assert visualize.out.split() == [f"{tmp_path}/x/{name}" for name in names]
     assert frames(tmp_path / "x" / "dream_image.gif")[0] == 9
     assert frames(tmp_path / "x" / "dream_image.png")[1][0] > 300
@@ -222,6 +224,8 @@ def test_viz_of_a_run_without_pictures_plots_its_signals(train, visualize, stub,
     (tmp_path / "run" / "dreams" / "dream_signals.png").unlink()
     assert visualize("checkpoint=run", "length=8") == 0
     assert visualize.out.split() == ["run/dreams/dream_signals.png"]
+    assert visualize.err == "no latents.png: the agent has no method latent_statistics\n"
+    assert "latents.png" not in (tmp_path / "run" / "report.html").read_text("utf-8")
     assert frames(tmp_path / "run" / "dreams" / "dream_signals.png")[0] == 1
 
 

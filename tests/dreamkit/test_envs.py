@@ -1,5 +1,7 @@
 """Environments: what an agent sees, and what its actions do."""
 
+import os
+import subprocess
 import sys
 
 import gymnasium
@@ -8,7 +10,7 @@ import pytest
 from gymnasium import spaces
 
 from dreamkit import UserError, make
-from dreamkit.envs import CARTPOLE_RANGE
+from dreamkit.envs import CARTPOLE_RANGE, draw_without_screen
 from dreamkit.envs.cartpole import PixelCartPole
 
 SHAPES = [
@@ -302,6 +304,40 @@ def test_no_force_leaves_the_cart_to_the_pole_and_large_forces_are_clipped():
     np.testing.assert_array_equal(states(make("cartpole_continuous"), none), states(plain, [0] * 3))
     full = states(gymnasium.make("CartPole-v1"), [1] * 3)
     np.testing.assert_array_equal(states(make("cartpole_continuous"), large), full)
+
+
+# --- a machine without a screen -------------------------------------------------------------------
+
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "SDL_VIDEODRIVER")
+
+
+@pytest.mark.parametrize("name, module", [("cartpole", "pygame"), ("vizdoom_basic", "vizdoom")])
+def test_drawing_without_a_screen_says_nothing(name, module):
+    pytest.importorskip(module, reason=f"{name} draws with it, and it is optional")
+    code = f"import dreamkit; env = dreamkit.make({name!r}, draw=True); env.reset(seed=0); "
+    environ = {key: value for key, value in os.environ.items() if key not in DISPLAYS}
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(env.render().std() > 1)"],
+        env=environ, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize(
+    "system, environ, driver",
+    [
+        ("linux", {}, "dummy"), ("linux", {"DISPLAY": ""}, "dummy"), ("darwin", {}, None),
+        ("linux", {"DISPLAY": ":0"}, None), ("linux", {"WAYLAND_DISPLAY": "wayland-0"}, None),
+        ("linux", {"SDL_VIDEODRIVER": "offscreen"}, "offscreen"),
+    ],
+)  # fmt: skip
+def test_a_screen_the_users_driver_and_other_systems_are_left_alone(
+    monkeypatch, system, environ, driver
+):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(os, "environ", dict(environ))
+    draw_without_screen()
+    assert os.environ.get("SDL_VIDEODRIVER") == driver
 
 
 # --- what cannot be made --------------------------------------------------------------------------

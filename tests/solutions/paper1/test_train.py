@@ -348,6 +348,20 @@ def test_a_dream_shows_what_was_seen_and_what_is_expected(draws):
     assert changed.tolist() == [False, False, True, True]
 
 
+def test_the_latent_statistics_are_the_kl_of_every_unit(draws):
+    draws(normal=0.2)
+    agent, batch = make_agent(), make_batch()
+    _, states, metrics = agent.world_model.loss(agent.prepare(batch))
+    found = agent.latent_statistics(batch)
+    assert set(found) == {"kl"} and found["kl"].shape == (B, T, 3)
+    names = ("post_mean", "post_std", "prior_mean", "prior_std")
+    for b, t, i in np.ndindex(B, T, 3):
+        four = ([states[name][b, t, i].item()] for name in names)
+        expected = oracle.normal_kl_closed(*four)
+        assert found["kl"][b, t, i] == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    assert found["kl"].sum(-1).mean() == pytest.approx(metrics["kl"].item(), rel=1e-4)
+
+
 def test_an_agent_continues_where_it_was_saved():
     agent, other = make_agent(1), make_agent(2)
     agent.train_step(make_batch(1))

@@ -926,6 +926,26 @@ def test_a_dream_is_shown_in_the_units_of_the_observation(draws):
     assert views["reward"]["reconstruction"] == pytest.approx(reward.detach().numpy(), abs=1e-4)
 
 
+def test_the_latent_statistics_are_the_kl_and_the_probabilities_of_every_categorical(draws):
+    draws()
+    agent = make_agent()
+    batch = make_batch(agent)
+    rows = agent.prepare(batch)
+    model = agent.world_model
+    h, _, posterior = model.rssm.observe(
+        model.encoder(rows), rows["action"], rows["is_first"], (rows["h"], rows["z"])
+    )
+    prior = model.rssm.prior(h)
+    found = agent.latent_statistics(batch)
+    assert {key: x.shape for key, x in found.items()} == {"kl": (B, T, 3), "probs": (B, T, 3, 5)}
+    for b, t, i in np.ndindex(B, T, 3):
+        p, q = (oracle.mixed(x[b, t, i].tolist(), 0.01) for x in (posterior, prior))
+        assert found["probs"][b, t, i] == pytest.approx(p, rel=1e-4)
+        assert found["kl"][b, t, i] == pytest.approx(oracle.kl(p, q), rel=1e-3, abs=1e-6)
+    kl = model.loss(rows)[2]["kl"].item()
+    assert found["kl"].sum(-1).mean() == pytest.approx(kl, rel=1e-4)
+
+
 def test_a_dream_follows_the_actions_and_sees_nothing_after_its_context(draws):
     draws()
     agent = make_agent(CONTINUOUS)
