@@ -82,6 +82,7 @@ class Atari(gymnasium.Env):
         self.screens = np.zeros(shape, np.uint8)  # the last frame, and the one before
         game.reset_game()
         self.start = game.cloneSystemState()  # every episode begins here, whatever came before
+        game.act(self.actions[0])  # qbert and tetris keep a trace of having been played: all do now
         self.alive = False  # a life was lost, and the game goes on
 
     def reset(self, *, seed=None, options=None):

@@ -128,9 +128,9 @@ def test_actions_are_all_18_or_those_that_the_game_needs():
     assert make("atari_pong", actions="needed").action_space.n == 6
 
 
-@pytest.mark.parametrize("game", ["pong", "frostbite"])
+@pytest.mark.parametrize("game", ["pong", "frostbite", "qbert"])
 def test_a_seed_decides_an_atari_episode_with_its_sticky_actions(game):
-    """frostbite keeps memory over a reset of the emulator; our reset does not."""
+    """frostbite keeps memory over a reset, qbert of ever having been played; our reset does not."""
     env = Atari(game)
     first = roll(env, 5)
     roll(env, 6, 33)
