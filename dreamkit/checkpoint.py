@@ -135,7 +135,7 @@ class Policy:
         batch = {key: x[None] for key, x in obs.items()} | {"is_first": torch.tensor([self.first])}
         action, self.state = self.agent.act(batch, self.state, explore=False)
         self.first = False
-        return to_environment(action[0].cpu().numpy(), self.space)
+        return to_environment(action.cpu().numpy(), self.space)[0]
 
 
 def load_policy(path: str | Path, device: str = "auto"):

@@ -17,6 +17,7 @@ def emulator(name: str):
     """ale-py's interface to a game. Errors: UserError, where library or game are missing."""
     try:
         import ale_py
+        import cv2  # noqa: F401, the pictures need it
         from ale_py import roms
     except ImportError as error:
         line = f"Atari cannot be imported: {first_line(error)}; pip install -e '.[atari]'"
@@ -30,9 +31,14 @@ def emulator(name: str):
     game.setFloat("repeat_action_probability", 0.0)  # ours is decided by the episode's seed
     game.setInt("random_seed", 0)
     try:
-        game.loadROM(roms.get_rom_path(name))
-    except Exception as error:
-        raise UserError(f"the game {name} cannot be loaded: {first_line(error)}") from None
+        path = roms.get_rom_path(name)
+        supported = ale_py.ALEInterface.isSupportedROM(path)
+    except Exception as error:  # it is not there, or it is another file
+        again = "unset ALE_ROMS_DIR, or pip install --force-reinstall ale-py"
+        raise UserError(f"the game {name} cannot be loaded: {first_line(error)}; {again}") from None
+    if not supported:  # loading it would end the process
+        raise UserError(f"the emulator cannot play {name} alone: it is a game for two")
+    game.loadROM(path)
     return game
 
 
@@ -76,6 +82,7 @@ class Atari(gymnasium.Env):
         self.screens = np.zeros(shape, np.uint8)  # the last frame, and the one before
         game.reset_game()
         self.start = game.cloneSystemState()  # every episode begins here, whatever came before
+        game.act(self.actions[0])  # qbert and tetris keep a trace of having been played: all do now
         self.alive = False  # a life was lost, and the game goes on
 
     def reset(self, *, seed=None, options=None):

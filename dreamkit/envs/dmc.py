@@ -34,19 +34,25 @@ def choose_renderer() -> str:
     return os.environ.get("MUJOCO_GL", "")
 
 
+def mend() -> str:
+    """What makes rendering work, after it did not."""
+    missing = os.environ.get("MUJOCO_GL") == "egl" or not ctypes.util.find_library("EGL")
+    return APT if missing else "set MUJOCO_GL=egl"
+
+
 def import_suite():
     """dm_control's suite. Errors: UserError, with the command that installs what is missing."""
     renderer = choose_renderer()
     try:
         from dm_control import suite
     except ImportError as error:
-        hint = f"rendering needs {APT}" if "EGL" in str(error) else "pip install -e '.[dmc]'"
+        hint = f"rendering needs {mend()}" if "EGL" in str(error) else "pip install -e '.[dmc]'"
         raise UserError(
             f"DeepMind Control cannot be imported: {first_line(error)}; {hint}"
         ) from None
     except Exception as error:  # OpenGL's loaders raise AttributeError and ctypes errors
         raise UserError(
-            f"OpenGL cannot be loaded with MUJOCO_GL={renderer}: {first_line(error)}; {APT}"
+            f"OpenGL cannot be loaded with MUJOCO_GL={renderer}: {first_line(error)}; {mend()}"
         ) from None
     return suite
 
@@ -83,7 +89,8 @@ class DMC(gymnasium.Env):
         if repeat < 1:
             raise UserError(f"repeat={repeat} must be at least 1")
         domain, task = split_name(name)
-        self.env = import_suite().load(domain, task)
+        # The linear systems of lqr are drawn once, here: the same for every instance.
+        self.env = import_suite().load(domain, task, task_kwargs={"random": 0})
         self.pixels, self.size, self.repeat = pixels, size, repeat
         self.camera = (2 if domain == "quadruped" else 0) if camera is None else camera
         bounds = self.env.action_spec()
@@ -135,7 +142,12 @@ class DMC(gymnasium.Env):
                 self.size, self.size, camera_id=self.camera, render_flag_overrides=self.flags
             )
         except Exception as error:  # whatever OpenGL does not find
-            raise UserError(f"DeepMind Control cannot render: {first_line(error)}; {APT}") from None
+            # A half-made context complains when it goes: let it go here, unheard.
+            hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+            error.__traceback__ = None
+            sys.unraisablehook = hook
+            line = f"DeepMind Control cannot render: {first_line(error)}; {mend()}"
+            raise UserError(line) from None
 
     def close(self) -> None:
         self.env.close()

@@ -16,6 +16,8 @@ from gymnasium import spaces
 
 from dreamkit import UserError, first_line
 
+TOGETHER = ("cig", "multi_duel")  # several players: alone, the library crashes in them
+
 
 class Doom(gymnasium.Env):
     """One scenario.
@@ -28,6 +30,7 @@ class Doom(gymnasium.Env):
 
     def __init__(self, name: str, size: int = 64, repeat: int = 4):
         try:
+            import cv2  # noqa: F401, the pictures need it
             import vizdoom
         except ImportError as error:
             line = f"ViZDoom cannot be imported: {first_line(error)}; pip install -e '.[vizdoom]'"
@@ -35,9 +38,10 @@ class Doom(gymnasium.Env):
         if repeat < 1:
             raise UserError(f"repeat={repeat} must be at least 1")
         folder = Path(vizdoom.scenarios_path)
-        if not (folder / f"{name}.cfg").exists():
-            known = ", ".join(sorted(path.stem for path in folder.glob("*.cfg")))
-            raise UserError(f"ViZDoom has no scenario {name}; there are {known}")
+        known = sorted({path.stem for path in folder.glob("*.cfg")} - {*TOGETHER})
+        if name not in known:
+            line = f"ViZDoom has no scenario {name} for one player; there are {', '.join(known)}"
+            raise UserError(line)
         self.size, self.repeat = size, repeat
         folder_of_game = tempfile.mkdtemp(prefix="vizdoom-")  # it writes settings where it starts
         self.game = game = vizdoom.DoomGame()

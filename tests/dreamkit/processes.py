@@ -89,6 +89,21 @@ def die_at(moment: str, count: int, number: int = signal.SIGKILL) -> None:
         raise ValueError(moment)
 
 
+def hide(word: str) -> None:
+    """Shared libraries with this word in their names are not there."""
+    import ctypes.util
+
+    load, find = ctypes.CDLL.__init__, ctypes.util.find_library
+
+    def init(self, name, *args, **kwargs):
+        if name and word in str(name):
+            raise OSError(f"{name}: cannot open shared object file")
+        load(self, name, *args, **kwargs)
+
+    ctypes.CDLL.__init__ = init
+    ctypes.util.find_library = lambda name: None if word in name else find(name)
+
+
 def work(arguments: list[str], folder: str, options: dict) -> None:
     """Body of a process: `dreamer-train` in `folder`, with its output in files."""
     import toy_environments  # noqa: F401
@@ -114,6 +129,12 @@ def work(arguments: list[str], folder: str, options: dict) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (options["file_limit"], limit))
+    for name, value in options["environ"].items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    if options["hidden"]:
+        hide(options["hidden"])
     if options["die_at"]:
         die_at(*options["die_at"])
     sys.argv = ["dreamer-train", *arguments]
@@ -124,12 +145,14 @@ class Started:
     """A running `dreamer-train`."""
 
     def __init__(
-        self, arguments, folder: Path, *, report=False, chunk=0, file_limit=0, die_at=None
-    ):
+        self, arguments, folder: Path, *, report=False, chunk=0, file_limit=0, die_at=None,
+        environ=(), hidden="",
+    ):  # fmt: skip
         self.log = f"{folder}/{len(list(folder.glob('*.stdout')))}."
         options = dict(
-            report=report, chunk=chunk, file_limit=file_limit, die_at=die_at, log=self.log
-        )
+            report=report, chunk=chunk, file_limit=file_limit, die_at=die_at, log=self.log,
+            environ=dict(environ), hidden=hidden,
+        )  # fmt: skip
         self.process = CONTEXT.Process(target=work, args=(list(arguments), str(folder), options))
         self.process.start()
 

@@ -1,5 +1,6 @@
 """Bad input ends in one line that says what to do, with exit code 2 and nothing half-written."""
 
+import ctypes.util
 import errno
 import os
 import pickle
@@ -11,6 +12,7 @@ from filelock import FileLock
 from processes import Started
 
 from dreamkit import checkpoint
+from dreamkit.envs.dmc import APT
 
 COUNTER = "task=Toy/Counter-v0"
 
@@ -120,6 +122,122 @@ def test_a_missing_library_is_one_line_with_the_command_that_installs_it(
     message = train.error("task=ALE/Pong-v5", "run=run", "steps=20")
     assert "pip install" in message and "atari" in message
     assert everything(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "library, task, extra",
+    [
+        ("ale_py", "atari_pong", "atari"),
+        ("cv2", "atari_pong", "atari"),
+        ("vizdoom", "vizdoom_basic", "vizdoom"),
+        ("cv2", "vizdoom_basic", "vizdoom"),
+        ("dm_control", "dmc_walker_walk", "dmc"),
+        ("mujoco", "dmc_walker_walk_pixels", "dmc"),
+    ],
+)
+def test_a_suite_without_its_library_is_one_line_with_the_extra_that_installs_it(
+    train, tmp_path, monkeypatch, library, task, extra
+):
+    for name in [name for name in sys.modules if name.partition(".")[0] in (library, "dm_control")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    message = train.error(f"task={task}", "run=run", "preset=debug")
+    assert library in message and message.endswith(f"pip install -e '.[{extra}]'")
+    assert everything(tmp_path) == {}
+
+
+# --- games, screens and codecs --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content, words", [(None, "No such file"), (b"no game", "hash")])
+def test_a_missing_or_damaged_rom_is_one_line(train, tmp_path, monkeypatch, content, words):
+    pytest.importorskip("ale_py", reason="Atari is optional: pip install -e '.[atari]'")
+    roms = tmp_path.parent / f"{tmp_path.name}-roms"
+    roms.mkdir()
+    if content:
+        (roms / "pong.bin").write_bytes(content)
+    monkeypatch.setenv("ALE_ROMS_DIR", str(roms))
+    message = train.error("task=atari_pong", "run=run", "preset=debug")
+    assert words in message and "unset ALE_ROMS_DIR, or pip install" in message
+    assert everything(tmp_path) == {}
+
+
+@pytest.mark.parametrize("task", ["atari_combat", "vizdoom_cig"])
+def test_a_game_for_several_players_is_refused_before_the_library_ends_the_process(train, task):
+    pytest.importorskip({"atari": "ale_py", "vizdoom": "vizdoom"}[task.split("_")[0]])
+    message = train.error(f"task={task}", "run=run", "preset=debug")
+    assert "a game for two" in message or "for one player; there are basic" in message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems bring their own OpenGL")
+@pytest.mark.parametrize(
+    "environ, hidden, words",
+    [
+        ({"MUJOCO_GL": "nonsense"}, "", "must be one of"),
+        ({"MUJOCO_GL": "disabled"}, "", "No OpenGL rendering backend"),
+        ({"MUJOCO_GL": None, "DISPLAY": ":99"}, "", "a valid OpenGL context has not been created"),
+        ({"MUJOCO_GL": "egl"}, "EGL", "eglQueryString"),
+        ({"MUJOCO_GL": None, "DISPLAY": None}, "GL", "No OpenGL rendering backend"),
+        ({"MUJOCO_GL": None, "DISPLAY": None}, "Mesa", ""),
+    ],
+    ids=["unknown", "disabled", "no screen", "no EGL", "no library at all", "EGL alone"],
+)
+def test_pictures_without_opengl_are_one_line_that_says_what_to_do(
+    tmp_path, environ, hidden, words
+):
+    pytest.importorskip("dm_control", reason="optional: pip install -e '.[dmc]'")
+    task = ["task=dmc_cartpole_balance_pixels", "preset=debug", "steps=4", "task.size=16"]
+    run = Started([*task, "run=run"], tmp_path, environ=environ, hidden=hidden)
+    code, egl = run.wait(), ctypes.util.find_library("EGL") and "GL" not in hidden
+    if not words:
+        assert code == (0 if egl else 2)
+        return
+    assert code == 2, run.stdout
+    [line] = [x for x in run.stderr.splitlines() if "GLFW" not in x and "warnings.warn" not in x]
+    assert line.startswith("error: ") and words in line
+    assert line.endswith("set MUJOCO_GL=egl" if egl and "egl" not in environ.values() else APT)
+
+
+def test_tasks_from_the_state_need_no_opengl(tmp_path):
+    pytest.importorskip("dm_control", reason="optional: pip install -e '.[dmc]'")
+    task = ["task=dmc_cartpole_balance", "preset=debug", "steps=4", "run=run"]
+    run = Started(task, tmp_path, environ={"MUJOCO_GL": None, "DISPLAY": None}, hidden="GL")
+    assert run.wait() == 0, run.stderr
+
+
+@pytest.mark.parametrize("display", [None, ":99"])
+def test_doom_and_atari_draw_without_a_screen(tmp_path, display, tiny):
+    for task, library in (("vizdoom_basic", "vizdoom"), ("atari_pong", "ale_py")):
+        pytest.importorskip(library)
+        arguments = [*tiny, f"task={task}", "steps=4", f"run={task}"]
+        run = Started(arguments, tmp_path, environ={"DISPLAY": display, "WAYLAND_DISPLAY": None})
+        assert run.wait() == 0, run.stderr
+
+
+PROGRAMS = {
+    "missing": None,
+    "not a program": "junk",
+    "without the codec": "#!/bin/sh\necho \"Unknown encoder 'libx264'\" >&2\nexit 1\n",
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the broken program is a shell script")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_broken_video_program_is_one_line_after_the_numbers(
+    train, evaluate, stub, tmp_path, monkeypatch, program, no_report
+):
+    pytest.importorskip("ale_py", reason="Atari is optional: pip install -e '.[atari]'")
+    task = ["task=atari_pong", "+task.frames=8"]
+    assert train(*stub, *task, "steps=8", "run=run") == 0, train.err
+    broken = tmp_path / "ffmpeg"
+    if PROGRAMS[program]:
+        broken.write_text(PROGRAMS[program])
+        broken.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(broken))
+    message = evaluate.error("checkpoint=run", "episodes=1", "videos=1", "device=cpu")
+    assert "episode_0_" in message and message.endswith("see dreamer-check")
+    assert "return " in evaluate.out
+    assert not list(tmp_path.rglob("*.mp4"))
 
 
 # --- agents of one's own --------------------------------------------------------------------------

@@ -1,11 +1,15 @@
 """From overrides to the configuration of a run: defaults, size, task, what an agent asks for."""
 
+import re
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from dreamkit import UserError
 from dreamkit.config import SUITES, resolve, task_names
+from dreamkit.trainer import RunConfig
 
 AGENT = """
 from dataclasses import dataclass
@@ -82,3 +86,27 @@ def test_tasks_that_agents_speak_of_are_there(name):
 def test_a_negative_number_of_updates_is_refused():
     with pytest.raises(UserError, match="pretrain=-1"):
         resolve(["pretrain=-1"])
+
+
+@pytest.mark.parametrize("page", ["troubleshooting.md", "fidelity.md"])
+def test_every_option_that_a_page_names_exists(page):
+    """`key=value` in backticks or in a command, for one of the agents on one of the tasks."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+    keys = "|".join(field.name for field in fields(RunConfig))
+    found = set(re.findall(rf"[`\s](\+?(?:(?:agent|task)\.\w+|{keys})=(?:[\w.-]+|\[\w+\]))", text))
+    bases = [
+        [f"agent={agent}", f"task={task}"]
+        for agent in ("dreamerv3", "dreamerv1")
+        for task in ("atari_pong", "dmc_walker_walk_pixels")
+    ]
+    options = found - {option for option in found if option.startswith(("task=", "run=", "agent="))}
+    assert options
+    for option in options:
+        assert any(resolves([*base, option]) for base in bases), option
+
+
+def resolves(overrides: list[str]) -> bool:
+    try:
+        return bool(resolve(overrides))
+    except UserError:
+        return False

@@ -58,6 +58,10 @@ def test_a_seed_decides_a_dmc_episode_whatever_was_played_before():
     assert roll(env, 5) == first == roll(other, 5) != roll(other, 6)
 
 
+def test_the_linear_systems_that_dmc_draws_are_the_same_for_every_instance():
+    assert roll(DMC("lqr_lqr_6_2"), 5) == roll(DMC("lqr_lqr_6_2"), 5)
+
+
 def test_a_dmc_episode_is_cut_after_1000_steps_and_has_not_ended():
     env = DMC("cartpole_balance", repeat=8)
     env.reset(seed=0)
@@ -124,9 +128,9 @@ def test_actions_are_all_18_or_those_that_the_game_needs():
     assert make("atari_pong", actions="needed").action_space.n == 6
 
 
-@pytest.mark.parametrize("game", ["pong", "frostbite"])
+@pytest.mark.parametrize("game", ["pong", "frostbite", "qbert"])
 def test_a_seed_decides_an_atari_episode_with_its_sticky_actions(game):
-    """frostbite keeps memory over a reset of the emulator; our reset does not."""
+    """frostbite keeps memory over a reset, qbert of ever having been played; our reset does not."""
     env = Atari(game)
     first = roll(env, 5)
     roll(env, 6, 33)
@@ -225,7 +229,7 @@ def test_a_seed_decides_a_doom_episode(doom):
 
 def test_an_unknown_scenario_is_one_line():
     pytest.importorskip("vizdoom", reason="ViZDoom is optional: pip install -e '.[vizdoom]'")
-    with pytest.raises(UserError, match="no scenario moon; there are .*basic"):
+    with pytest.raises(UserError, match="no scenario moon for one player; there are .*basic"):
         make("vizdoom_moon")
 
 
