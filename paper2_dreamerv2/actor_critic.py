@@ -223,6 +223,7 @@ def compute_actor_loss(
         weight · (ρ log π · (return - value) + (1 - ρ) return + entropy_scale · entropy)
 
     The return of state 0 belongs to no action of the dream; the last state's action led nowhere.
+    Weight i lacks c_i, so a policy *in* a state of death still learns a little: harmless.
     The policy sees detached features. Actions in log π and the whole advantage are detached too:
     a reparameterised action would cancel part of the gradient of log π.
     Paper: Equation 6; official agent.py, `ActorCritic.actor_loss`.

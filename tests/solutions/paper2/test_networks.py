@@ -214,7 +214,9 @@ def test_the_best_continue_prediction_is_gamma():
 
 
 def test_initial_weights_are_those_of_keras():
-    model = torch.nn.Sequential(LayerNormGRUCell(30, 50), torch.nn.Conv2d(3, 8, 4)).apply(keras_init)
+    model = torch.nn.Sequential(LayerNormGRUCell(30, 50), torch.nn.Conv2d(3, 8, 4)).apply(
+        keras_init
+    )
     cell, conv = model
     for weight, bound in (
         (cell.layer.weight, math.sqrt(6 / (80 + 150))),

@@ -53,9 +53,7 @@ def test_prior_and_posterior_are_one_hidden_layer_with_elu(draws):
     ):
         hidden = oracle.linear(x.tolist(), p[f"fc_{name}.weight"], p[f"fc_{name}.bias"])
         hidden = [oracle.elu(v) for v in hidden]
-        expected = oracle.linear(
-            hidden, p[f"fc_{name}_logits.weight"], p[f"fc_{name}_logits.bias"]
-        )
+        expected = oracle.linear(hidden, p[f"fc_{name}_logits.weight"], p[f"fc_{name}_logits.bias"])
         assert logits.shape == (S, K) and z.shape == (S * K,)
         assert logits.flatten().tolist() == pytest.approx(expected)
         assert (z.unflatten(-1, (S, K)).sum(-1) == 1).all()
