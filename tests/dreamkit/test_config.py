@@ -66,7 +66,7 @@ def test_no_task_file_speaks_of_an_agent(folder):
         assert resolve([folder, "agent=plain", f"task={task}", *given])["agent"]["depth"] == 2
 
 
-@pytest.mark.parametrize("name", ["dreamerv1", "dreamerv3"])
+@pytest.mark.parametrize("name", ["dreamerv1", "dreamerv2", "dreamerv3"])
 def test_tasks_that_agents_speak_of_are_there(name):
     from dreamkit import agents
 
