@@ -102,7 +102,7 @@ class Config:
 
     @property
     def batch_length(self) -> int:
-        """The trainer's name of seq_len."""
+        """The trainer's name of seq_len: see NAMES."""
         return self.seq_len
 
 
@@ -130,6 +130,9 @@ TASKS = {
     "dmc": {"dmc_pixels": dict(envs=1, prefill=1000, pretrain=100, train_ratio=160)},
     "atari": {"atari": dict(envs=1, prefill=50_000, pretrain=1, train_ratio=50)},
 }
+
+# What the rest of the project calls two options of Config.
+NAMES = {"batch_length": "seq_len", "imagine_length": "imagination_horizon"}
 
 
 # --- rewards --------------------------------------------------------------------------------------
@@ -276,7 +279,7 @@ class DreamerV2:
         """
         c = self.config
         with torch.set_grad_enabled(self.rho < 1):
-            # EXERCISE 2.20: dream with samples of the policy, predict, correct the first continue
+            # EXERCISE 2.20: dream with policy samples, predict, correct the start (needs 2.7)
             dream = self.world_model.rssm.rollout_imagination(
                 start, lambda feature: self.actor(feature).rsample(), c.imagination_horizon
             )

@@ -82,3 +82,13 @@ def test_tasks_that_agents_speak_of_are_there(name):
 def test_a_negative_number_of_updates_is_refused():
     with pytest.raises(UserError, match="pretrain=-1"):
         resolve(["pretrain=-1"])
+
+
+@pytest.mark.parametrize("name", ["dreamerv1", "dreamerv2", "dreamerv3"])
+def test_the_debug_preset_makes_the_batches_of_every_agent_small(name):
+    from dreamkit import agents
+
+    given = [f"agent={name}", "task=pendulum", "preset=debug"]
+    config = agents.load(name).Config(**resolve(given)["agent"])
+    assert (config.batch_size, config.batch_length) == (4, 16)
+    assert resolve([*given, "agent.batch_size=5"])["agent"]["batch_size"] == 5

@@ -311,6 +311,18 @@ def test_reinforce_alone_dreams_without_gradient(kind, attached):
 
 
 @pytest.mark.parametrize("actions", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
+def test_the_gradient_of_returns_reaches_the_policy_through_the_dream(actions):
+    """Rewards and values depend on states alone, so it came through actions and the GRU."""
+    agent = make_agent(actions, actor_grad="dynamics")
+    feature, _, rewards, _, values = agent.imagine(make_start(agent))
+    parameters = list(agent.actor.parameters())
+    for x in (rewards, values):
+        assert all(g.any() for g in torch.autograd.grad(x.sum(), parameters, retain_graph=True))
+        first = torch.autograd.grad(x[:, 0].sum(), parameters, retain_graph=True, allow_unused=True)
+        assert all(g is None or not g.any() for g in first)  # the start was no action's doing
+
+
+@pytest.mark.parametrize("actions", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
 def test_training_the_actor_leaves_the_world_model_as_it_is(actions):
     agent = make_agent(actions, weight_decay=0.1)
     before = snapshot(agent.world_model)
