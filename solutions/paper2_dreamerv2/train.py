@@ -127,6 +127,19 @@ SIZES = {
 # What a size needs on a task: options of the run, and of the agent. train_ratio counts replayed
 # rows for each decision: batches of 16 × 50 every 5 decisions (dmc_vision) or 16 (atari).
 TASKS = {
+    "tiny": {
+        # A vector of three numbers weighs little beside one nat of free KL, and without the bonus
+        # the policy runs to the bounds of its actions. The departures and their values: measured.
+        "pendulum": dict(
+            pretrain=100,
+            agent=dict(
+                use_continue=False, gamma=0.99, reconstruction_scale=100.0, reward_scale=0.1,
+                entropy_scale=0.03, slow_interval=25,
+            ),
+        ),
+        "cartpole": dict(agent=dict(reconstruction_scale=100.0)),
+        "cartpole_continuous": dict(agent=dict(reconstruction_scale=100.0)),
+    },
     "dmc": {"dmc_pixels": dict(envs=1, prefill=1000, pretrain=100, train_ratio=160)},
     "atari": {"atari": dict(envs=1, prefill=50_000, pretrain=1, train_ratio=50)},
 }
