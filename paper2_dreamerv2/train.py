@@ -133,8 +133,12 @@ TASKS = {
         "pendulum": dict(
             pretrain=100,
             agent=dict(
-                use_continue=False, gamma=0.99, reconstruction_scale=100.0, reward_scale=0.1,
-                entropy_scale=0.03, slow_interval=25,
+                use_continue=False,
+                gamma=0.99,
+                reconstruction_scale=100.0,
+                reward_scale=0.1,
+                entropy_scale=0.03,
+                slow_interval=25,
             ),
         ),
         "cartpole": dict(agent=dict(reconstruction_scale=100.0)),
