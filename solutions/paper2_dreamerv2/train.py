@@ -129,7 +129,7 @@ SIZES = {
 TASKS = {
     "tiny": {
         # A vector of three numbers weighs little beside one nat of free KL, and without the bonus
-        # the policy runs to the bounds of its actions. The departures and their values: measured.
+        # the policy runs to the bounds of its actions: both are departures, found by trying.
         "pendulum": dict(
             pretrain=100,
             agent=dict(
