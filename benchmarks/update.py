@@ -67,6 +67,8 @@ def build(options: dict, agent_options: dict):
         raise UserError("dtype: float32 is what the agents compute in")
     shape = dict(batch_size=options["batch"], batch_length=options["length"])
     shape["imagine_length"] = options["horizon"]
+    names = getattr(module, "NAMES", {})
+    shape = {names.get(key, key): value for key, value in shape.items()}
     try:
         config = module.Config(**(sizes[options["size"]] | shape | agent_options))
     except TypeError as error:

@@ -11,6 +11,7 @@ from dreamkit.envs.adapter import Adapter
 from dreamkit.loggers import read_jsonl
 from dreamkit.trainer import RunConfig, Trainer
 from solutions.paper1_dreamerv1.train import Config as ConfigV1
+from solutions.paper2_dreamerv2.train import Config as ConfigV2
 from solutions.paper3_dreamerv3.train import Config as ConfigV3
 
 
@@ -50,6 +51,12 @@ V1 = ConfigV1(
     imagine_last=4, free_nats=1.0, reconstruction_scale=30.0, gamma=0.9, entropy_scale=0.03,
     model_lr=3e-3, actor_lr=1e-3, critic_lr=3e-3,
 )  # fmt: skip
+V2 = ConfigV2(
+    num_categoricals=4, num_categories=4, rnn_hidden_dim=32, rssm_hidden_dim=32, hidden_dim=32,
+    head_layers=1, vector_layers=1, batch_size=16, seq_len=10, imagination_horizon=4,
+    imagine_last=4, reconstruction_scale=10.0, gamma=0.9, entropy_scale=0.01,
+    world_model_lr=3e-3, actor_lr=3e-3, critic_lr=3e-3, slow_interval=20,
+)  # fmt: skip
 V3 = ConfigV3(
     deter=32, hidden=32, stoch=4, classes=4, units=32, layers=1, bins=41, bin_limit=3,
     batch_size=16, batch_length=10, imagine_length=3, imagine_last=4, scale_vector=10,
@@ -61,6 +68,8 @@ V3 = ConfigV3(
     ("name", "agent", "continuous", "random", "learned"),
     [
         ("dreamerv1", V1, True, 1.5, 6.0),
+        ("dreamerv2", V2, False, 3.3, 8.0),
+        ("dreamerv2", V2, True, 1.5, 6.0),
         ("dreamerv3", V3, False, 3.3, 8.0),
         ("dreamerv3", V3, True, 1.5, 6.0),
     ],

@@ -10,6 +10,8 @@ from pathlib import Path
 from dreamkit import UserError
 
 SUITES = ("dmc", "dmc_pixels", "atari", "vizdoom")
+# Agent options of preset=debug. An agent that has other names for them says so in NAMES.
+DEBUG = dict(batch_size=4, batch_length=16, imagine_length=5)
 
 
 def task_names() -> list[str]:
@@ -78,6 +80,10 @@ def resolve(overrides: list[str]) -> dict:
     tuned = getattr(module, "TASKS", {}).get(size, {})
     for task in task_names():
         store.store(group="tuned", name=task, node=tuned.get(task, {}), package="_global_")
+    names = getattr(module, "NAMES", {})
+    small = {"agent": {names.get(key, key): value for key, value in DEBUG.items()}}
+    for preset, node in (("none", {}), ("debug", small)):
+        store.store(group="small", name=preset, node=node, package="_global_")
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("dreamkit.config", version_base=None):

@@ -121,7 +121,7 @@ def loaded(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("paper", ["paper1_dreamerv1", "paper3_dreamerv3"])
+@pytest.mark.parametrize("paper", ["paper1_dreamerv1", "paper2_dreamerv2", "paper3_dreamerv3"])
 def test_an_agent_needs_torch_and_numpy_alone(paper):
     names = loaded(f"import solutions.{paper}.train")
     assert {"torch", "numpy", "solutions"} <= names
