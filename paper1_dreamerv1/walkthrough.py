@@ -21,7 +21,7 @@ from safetensors import safe_open
 
 import course
 from dreamkit.collect import Collector
-from dreamkit.envs import make
+from dreamkit.envs import make, make_many
 from dreamkit.envs.cartpole import PixelCartPole
 
 v1 = course.code("paper1_dreamerv1")  # your networks, rssm, actor_critic, buffer and train
@@ -74,7 +74,8 @@ print(f"a state of {config.rnn_hidden_dim} + {config.state_dim} numbers")
 # %%
 def play(steps, seed, envs=16, hold=5):
     """A replay buffer of random pushes, full left or full right, each held for some steps."""
-    collector, chance = Collector(lambda: make(**task), envs, seed), np.random.default_rng(seed)
+    chance = np.random.default_rng(seed)
+    collector = Collector(make_many(envs, **task), seed)
     rows = [[] for _ in range(envs)]
     for step in range(steps):
         if step % hold == 0:
