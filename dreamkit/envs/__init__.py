@@ -41,7 +41,7 @@ def make(
         size = size or 32
         env = PixelCartPole(cartpole(name, options), size)
     elif name == "catch":
-        size = size or 16
+        size = size or 8
         env = build(Catch, name, size, **options)
     elif name == "pendulum":
         scale = scale or (1.0, 1.0, 8.0)

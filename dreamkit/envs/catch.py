@@ -9,14 +9,14 @@ class Catch(gymnasium.Env):
     """A ball falls one row a step in a picture (1, size, size); the paddle is on the last row.
 
     Reward comes once, at the end: +1 where the paddle is under the ball, else -1. Ball and paddle
-    are one pixel each. As in bsuite (Osband et al. 2020, arXiv:1908.03568), but larger.
+    are one pixel each. After bsuite's catch (Osband et al. 2020, arXiv:1908.03568).
 
     seen      rows from the top in which the ball shows; it is hidden below, so that its column
               must be remembered. 0: it always shows
     actions   left, stay, right
     """
 
-    def __init__(self, size: int = 16, seen: int = 0):
+    def __init__(self, size: int = 8, seen: int = 0):
         self.size, self.seen = size, seen or size
         self.observation_space = spaces.Box(0, 255, (1, size, size), np.uint8)
         self.action_space = spaces.Discrete(3)

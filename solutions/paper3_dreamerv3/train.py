@@ -111,6 +111,8 @@ TASKS = {
         "cartpole_continuous_pixels": dict(agent=_CARTPOLE),
         "cartpole_pixels": dict(agent=_CARTPOLE),
         "pendulum": dict(agent=dict(discount_horizon=100, scale_vector=10.0)),
+        # Two pixels in a picture: the actor must not decide before the model sees them.
+        "catch": dict(agent=dict(entropy_scale=0.05, slow_rate=0.1, scale_image=10.0)),
         "dmc": dict(
             steps=20_000,
             prefill=500,

@@ -16,7 +16,7 @@ from dreamkit.envs.cartpole import PixelCartPole
 SHAPES = [
     ("cartpole", {}, {"vector": (4,)}),
     ("cartpole_pixels", {}, {"image": (1, 32, 32)}),
-    ("catch", {}, {"image": (1, 16, 16)}),
+    ("catch", {}, {"image": (1, 8, 8)}),
     ("cartpole_pixels", {"size": 64}, {"image": (1, 64, 64)}),
     ("cartpole_continuous", {}, {"vector": (4,)}),
     ("cartpole_continuous_pixels", {"size": 64}, {"image": (1, 64, 64)}),
@@ -255,7 +255,7 @@ def test_our_cartpole_is_gymnasiums_number_for_number():
 
 @pytest.mark.parametrize("column", [0, 7, 15])
 def test_a_ball_is_caught_where_the_paddle_stands_under_it(column):
-    env = make("catch", seen=4)
+    env = make("catch", size=16, seen=4)
     image = next(
         obs["image"] for seed in range(999)
         if (obs := env.reset(seed=seed)[0])["image"][0, 0, column]
@@ -272,7 +272,7 @@ def test_a_ball_is_caught_where_the_paddle_stands_under_it(column):
 
 
 def test_a_ball_that_is_missed_costs_one():
-    env = make("catch", seen=0)
+    env = make("catch", size=16)
     image = env.reset(seed=0)[0]["image"][0]
     away = 0 if image[0].argmax() >= 8 else 2
     steps = [env.step(away) for _ in range(15)]
