@@ -9,7 +9,7 @@ collected   a Collector of `envs` environments with random actions, rows stored 
             atari_pong:threads steps them at once, in ale-py's C++ threads
 share       wrapped ÷ raw, and collected ÷ raw
 
-Decisions a second, an action repeat counted once. The three are measured in turns, three times, and
+Decisions a second, an action repeat counted once. The three are measured in turns, nine times, and
 the medians are shown.
 """
 
@@ -31,6 +31,8 @@ TASKS = (
     "cartpole,cartpole_pixels,pendulum,dmc_walker_walk,dmc_walker_walk_pixels,atari_pong,"
     "atari_pong:threads,vizdoom_basic"
 )
+
+TURNS = 9
 
 
 def raw(task: str) -> Callable[[], None]:
@@ -135,7 +137,7 @@ def measure(arguments: list[str]) -> int:
                 (raw(name), 1), (stepper(make(name)), 1),
                 (collector(task, envs, Path(folder)), envs),
             )  # fmt: skip
-            rates = [[speed(step, seconds / 3, n) for step, n in steps] for _ in range(3)]
+            rates = [[speed(step, seconds / TURNS, n) for step, n in steps] for _ in range(TURNS)]
         own, wrapped, collected = np.median(rates, 0)
         print(
             f"{task:<24} {own:9,.0f} {wrapped:11,.0f} {wrapped / own:7.0%} {collected:11,.0f} "
