@@ -1,6 +1,6 @@
 """Steps per second of every environment: raw, through our wrappers, and in the collector.
 
-    python -m benchmarks.env [tasks=cartpole,atari_pong,...] [seconds=3] [envs=4]
+    python -m benchmarks.env [tasks=cartpole,atari_pong,...] [seconds=3] [envs=8]
 
 raw         the library's own environment with random actions and the same action repeat: it draws
             and resizes nothing that it would not by itself
@@ -122,7 +122,7 @@ def speed(step: Callable[[], None], seconds: float, count: int = 1) -> float:
 
 def measure(arguments: list[str]) -> int:
     """The command."""
-    options = {"tasks": TASKS, "seconds": "3", "envs": "4"}
+    options = {"tasks": TASKS, "seconds": "3", "envs": "8"}
     for item in arguments:
         key, _, value = item.partition("=")
         if key not in options or not value:
