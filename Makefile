@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/dreamer-train run=runs/demo until=475
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 grade: .venv/installed
 	$(BIN)/course grade
