@@ -20,10 +20,10 @@ def irregular(*shape, phase=0.0, dtype=F64):
 
 
 @torch.no_grad()
-def strong(module, peak: float = 6.0):
+def strong(module, peak: float = 3.0):
     """Parameters in [-0.9, 0.9] by name and shape; logits `peak` times as large.
 
-    So every path through a network counts, and one class has most of the probability.
+    So every path through a network counts, and one class has most of the probability, not all.
     """
     for name, parameter in module.named_parameters():
         phase = zlib.crc32(name.encode()) % 1000
@@ -32,9 +32,9 @@ def strong(module, peak: float = 6.0):
     return module
 
 
-def rssm_of(code, dtype=F64, **sizes):
-    sizes = dict(num_categoricals=S, num_categories=K, rnn_hidden_dim=H, hidden_dim=U) | sizes
-    return strong(code.rssm.DiscreteRSSM(A, E, **sizes).to(dtype))
+def rssm_of(code, dtype=F64, peak: float = 3.0):
+    sizes = dict(num_categoricals=S, num_categories=K, rnn_hidden_dim=H, hidden_dim=U)
+    return strong(code.rssm.DiscreteRSSM(A, E, **sizes).to(dtype), peak)
 
 
 @torch.no_grad()

@@ -509,8 +509,8 @@ def influence_of_one_row(code):
 )
 def gradient_through_time(code):
     model = rssm_of(code)
-    embeds, actions = (x[:1, :3].clone().requires_grad_() for x in sequences())
-    state = {key: x.clone().requires_grad_() for key, x in start(1).items()}
+    embeds, actions = (x[1:2, :3].clone().requires_grad_() for x in sequences())
+    state = {key: x[1:2].clone().requires_grad_() for key, x in start().items()}
     got = model.rollout_observation(embeds, actions, state=state)
     p, rows, acts = values(model), embeds[0].tolist(), actions[0].tolist()
     h, z = state["h"][0].tolist(), state["z"][0].tolist()
@@ -643,7 +643,7 @@ def draws_of_the_dream(code):
     "and h of the last state",
 )
 def dream_of_irregular_numbers(code):
-    model, state, w = rssm_of(code), start(), irregular(A, Z + H, phase=9.0)
+    model, state, w = rssm_of(code, peak=4.0), start(), irregular(A, Z + H, phase=9.0)
     p, weight, count = values(model), w.clone().requires_grad_(), 3
     h, z, w = state["h"].tolist(), state["z"].tolist(), w.tolist()
     seen = []
@@ -929,7 +929,7 @@ D = 4  # numbers of an observation
 PARTS = ("kl", "reconstruction", "reward", "continue")
 
 
-def world_of(code, peak=9.0, **others):
+def world_of(code, peak=3.0, **others):
     """A world model for observations {"position": D numbers} and two actions."""
     space = {"position": SimpleNamespace(shape=(D,))}
     return strong(code.rssm.WorldModel(space, 2, options(**others)), peak)
