@@ -123,18 +123,19 @@ def step_of_irregular_numbers(code):
 @check(
     "2.3",
     "value and gradient are finite for large inputs",
-    "fc_in copies z = 200 and a = -200, float32, where exp(200) is infinite",
+    "fc_in copies z = 1000 and a = -1000, where exp(1000) is infinite; float32 and float64",
 )
 def step_of_large_numbers(code):
     rows = [[0.0] * 4] * 2 + [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]] + [[0.0] * 4] * 2
     numbers = {"fc_in.weight": EYE, "rnn.layer.weight": rows, "rnn.norm.weight": [1.0] * 6}
-    sizes = dict(num_categories=1, rnn_hidden_dim=2, hidden_dim=2, dtype=torch.float32)
-    model = small_rssm(code, numbers, **sizes)
-    z, action = leaves([[200.0]], [[-200.0]], dtype=torch.float32)
-    h = model.recurrent_step({"h": torch.zeros(1, 2), "z": z}, action)
-    yield "h", h, [oracle.layer_norm_gru([200.0, -1.0], [0.0, 0.0], values(model))]
-    finite = [bool(g.isfinite().all()) for g in gradients(h.sum(), z, action)]
-    yield "are the gradients to z and a finite?", finite, [True, True]
+    for dtype in (torch.float32, F64):
+        sizes = dict(num_categories=1, rnn_hidden_dim=2, hidden_dim=2, dtype=dtype)
+        model = small_rssm(code, numbers, **sizes)
+        z, action = leaves([[1000.0]], [[-1000.0]], dtype=dtype)
+        h = model.recurrent_step({"h": torch.zeros(1, 2, dtype=dtype), "z": z}, action)
+        yield "h", h, [oracle.layer_norm_gru([1000.0, -1.0], [0.0, 0.0], values(model))]
+        finite = [bool(g.isfinite().all()) for g in gradients(h.sum(), z, action)]
+        yield "are the gradients to z and a finite?", finite, [True, True]
 
 
 # --- 2.4 prior, 2.5 posterior ---------------------------------------------------------------------
@@ -274,16 +275,16 @@ def prior_of_irregular_numbers(code):
 @check(
     "2.4",
     "value and gradient are finite for large numbers",
-    "both layers copy; h = [200 -200] of float32, where exp(200) is infinite",
+    "both layers copy; h = [1000 -1000], where exp(1000) is infinite; float32 and float64",
 )
 def prior_of_large_numbers(code):
     numbers = {"fc_prior.weight": EYE, "fc_prior_logits.weight": EYE}
-    model = small_rssm(code, numbers, dtype=torch.float32, **COPY)
-    [h] = leaves([[200.0, -200.0]], dtype=torch.float32)
-    z, logits = model.prior(h)
-    yield "logits", logits, [[[200.0, -1.0]]]
-    yield "z", z, [[1.0, 0.0]]
-    yield "gradient of the logits' sum to h", gradients(logits.sum(), h)[0], [[1.0, 0.0]]
+    for dtype in (torch.float32, F64):
+        [h] = leaves([[1000.0, -1000.0]], dtype=dtype)
+        z, logits = small_rssm(code, numbers, dtype=dtype, **COPY).prior(h)
+        yield "logits", logits, [[[1000.0, -1.0]]]
+        yield "z", z, [[1.0, 0.0]]
+        yield "gradient of the logits' sum to h", gradients(logits.sum(), h)[0], [[1.0, 0.0]]
 
 
 @check(
@@ -339,17 +340,17 @@ def posterior_of_irregular_numbers(code):
 @check(
     "2.5",
     "value and gradient are finite for large numbers",
-    "both layers copy; h = 200, embed = -200 of float32, where exp(200) is infinite",
+    "both layers copy; h = 1000, embed = -1000, where exp(1000) is infinite; float32 and float64",
 )
 def posterior_of_large_numbers(code):
     numbers = {"fc_post.weight": EYE, "fc_post_logits.weight": EYE}
-    model = small_rssm(code, numbers, num_categories=2, hidden_dim=2, dtype=torch.float32)
-    h, embed = leaves([[200.0]], [[-200.0]], dtype=torch.float32)
-    z, logits = model.posterior(h, embed)
-    yield "logits", logits, [[[200.0, -1.0]]]
-    yield "z", z, [[1.0, 0.0]]
-    found = [g.tolist() for g in gradients(logits.sum(), h, embed)]
-    yield "gradients of the logits' sum to h and embed", found, [[[1.0]], [[0.0]]]
+    for dtype in (torch.float32, F64):
+        h, embed = leaves([[1000.0]], [[-1000.0]], dtype=dtype)
+        z, logits = small_rssm(code, numbers, hidden_dim=2, dtype=dtype).posterior(h, embed)
+        yield "logits", logits, [[[1000.0, -1.0]]]
+        yield "z", z, [[1.0, 0.0]]
+        found = [g.tolist() for g in gradients(logits.sum(), h, embed)]
+        yield "gradients of the logits' sum to h and embed", found, [[[1.0]], [[0.0]]]
 
 
 # --- 2.6 rollout_observation ----------------------------------------------------------------------
@@ -780,23 +781,22 @@ def gradient_of_the_divergence(code):
 @check(
     "2.8",
     "value and gradient stay finite where a probability is almost 0",
-    "float32, S = 1, K = 2: posterior [0 -200] against [0 0], [1000 0] against [1000 960], [0 0] "
-    "against [0 -60]",
+    "S = 1, K = 2: posterior [0 -800] against [0 0], [1000 0] against [1000 960], [0 0] against "
+    "[0 -60], [-1000 -1003] against [500 500]; float32 and float64",
 )
 def extreme_logits(code):
     for p, q, expected in (
-        ([0.0, -200.0], [0.0, 0.0], math.log(2)),
+        ([0.0, -800.0], [0.0, 0.0], math.log(2)),
         ([1000.0, 0.0], [1000.0, 960.0], 0.0),
         ([0.0, 0.0], [0.0, -60.0], 30 - math.log(2)),
-        ([-1000.0, -1003.0], [500.0, 500.0], None),
+        ([-1000.0, -1003.0], [500.0, 500.0], oracle.kl(oracle.softmax([0.0, -3.0]), [0.5, 0.5])),
     ):
-        if expected is None:
-            expected = oracle.kl(oracle.softmax([0.0, -3.0]), [0.5, 0.5])
-        post, prior = leaves([p], [q], dtype=torch.float32)
-        found = code.rssm.kl_divergence(post, prior)
-        yield f"KL of {p} from {q}", found, expected
-        finite = [bool(g.isfinite().all()) for g in gradients(found, post, prior)]
-        yield "are the gradients to both sides finite?", finite, [True, True]
+        for dtype in (torch.float32, F64):
+            post, prior = leaves([p], [q], dtype=dtype)
+            found = code.rssm.kl_divergence(post, prior)
+            yield f"KL of {p} from {q}", found, expected
+            finite = [bool(g.isfinite().all()) for g in gradients(found, post, prior)]
+            yield "are the gradients to both sides finite?", finite, [True, True]
 
 
 # --- 2.9 kl_loss ----------------------------------------------------------------------------------
