@@ -463,20 +463,39 @@ def filter_of_irregular_numbers(code):
     yield "inputs that were changed by the call", changed, []
 
 
+def by_real_chance(code):
+    """The RSSM by hand, but both latents have the probabilities .7 and .3 in every state."""
+    model = rssm_by_hand(code)
+    for layer in (model.fc_prior_logits, model.fc_post_logits):
+        layer.weight.data.zero_()
+        layer.bias.data.copy_(torch.tensor(CHANCES[:2]))
+    return model
+
+
+def follows(h, z) -> bool:
+    """Whether h of the second step is that which the z of the first leads to, for all rows."""
+    first = hand_step(0.0, 0.0, 0.3)
+    after = torch.tensor([hand_step(first, 1.0, 0.3), hand_step(first, 0.0, 0.3)], dtype=F64)
+    return bool((h[:, 1, 0] - z[:, 0].round() @ after).abs().max() < 1e-5)
+
+
 @check(
     "2.6",
-    "z of every step is drawn from the posterior, for each sequence by itself",
-    "6000 sequences of 2 steps, one categorical; its probabilities are .7 .3 in every state",
+    "z of every step is drawn from the posterior, once for each sequence; the next h builds on it",
+    "6000 sequences of 2 steps, one categorical with the probabilities .7 .3 in every state; "
+    "h = step(h₋, z₋[0] + a), a = .3",
 )
 def draws_of_the_filter(code):
-    model = small_rssm(code, {"fc_post_logits.bias": CHANCES[:2]})
-    rows = torch.zeros(6000, 2, 1, dtype=F64)
-    z = by_chance(lambda: model.rollout_observation(rows, rows))["z"].detach()
+    rows = torch.full((6000, 2, 1), 0.3, dtype=F64)
+    got = by_chance(lambda: by_real_chance(code).rollout_observation(rows, rows))
+    z = got["z"].detach()
     yield "is every z one-hot?", bool(((z - z.round()).abs() < 1e-6).all()), True
     for t in (0, 1):
         yield f"is about 0.7 of step {t} class 0?", near(z[:, t, 0].mean(), 0.7), True
     both = (z[:, 0, 0] * z[:, 1, 0]).mean()
     yield "are about 0.7 · 0.7 of the sequences class 0 twice?", near(both, 0.49), True
+    name = "is h of step 1 always that which the returned z of step 0 leads to?"
+    yield name, follows(got["h"].detach(), z), True
 
 
 @check(
@@ -622,19 +641,32 @@ def length_of_a_dream(code):
 
 @check(
     "2.7",
-    "z of every step is drawn from the prior, for each dream by itself",
-    "6000 dreams of 2 steps, one categorical; its probabilities are .7 .3 in every state",
+    "z of every step is drawn from the prior, once for each dream; actor and next h build on it",
+    "6000 dreams of 2 steps, one categorical with the probabilities .7 .3 in every state; "
+    "h = step(h₋, z₋[0] + a), a = .3",
 )
 def draws_of_the_dream(code):
-    model = small_rssm(code, {"fc_prior_logits.bias": CHANCES[:2]})
     rows = {"h": torch.zeros(6000, 1, dtype=F64), "z": torch.zeros(6000, 2, dtype=F64)}
-    dream = by_chance(lambda: model.rollout_imagination(rows, lambda x: x[:, :1], 2))
+    seen = []
+
+    def actor(feature):
+        seen.append(feature.detach())
+        return torch.full_like(feature[:, :1], 0.3)
+
+    dream = by_chance(lambda: by_real_chance(code).rollout_imagination(rows, actor, 2))
     z = dream["z"].detach()
     yield "is every z one-hot?", bool(((z - z.round()).abs() < 1e-6).all()), True
     for t in (1, 2):
         yield f"is about 0.7 of state {t} class 0?", near(z[:, t, 0].mean(), 0.7), True
     both = (z[:, 1, 0] * z[:, 2, 0]).mean()
     yield "are about 0.7 · 0.7 of the dreams class 0 twice?", near(both, 0.49), True
+    name = "is h of state 2 always that which the returned z of state 1 leads to?"
+    yield name, follows(dream["h"].detach()[:, 1:], z[:, 1:]), True
+    wanted = torch.cat([z[:, 1], dream["h"].detach()[:, 1]], -1)
+    same = len(seen) > 1 and seen[1].shape == wanted.shape and bool(
+        torch.allclose(seen[1], wanted)
+    )  # fmt: skip
+    yield "has the actor seen the state 1 that is returned?", same, True
 
 
 @check(

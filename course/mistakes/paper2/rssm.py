@@ -321,6 +321,11 @@ MISTAKES = {
         ),
         (
             "zs.append(z)",
+            "zs.append(self.posterior(h, embeds[:, t])[0])",
+            "you draw z twice, one to return and one to carry on: a step has one sample",
+        ),
+        (
+            "zs.append(z)",
             "zs.append(torch.softmax(post_logits, -1).flatten(-2))",
             "you return the probabilities: z of a step is the one-hot sample",
         ),
@@ -353,6 +358,11 @@ MISTAKES = {
             "zs.append(z)",
             "zs.append(z)\n            z = z.detach()",
             "you detach z after each step: the gradient goes straight through the samples",
+        ),
+        (
+            "zs.append(z)",
+            "zs.append(self.prior(h)[0])",
+            "you draw z twice, one to return and one to dream on: a state has one sample",
         ),
         (
             "zs.append(z)",
