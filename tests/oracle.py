@@ -420,3 +420,140 @@ def gaussian_world_model(sequences: list[dict], p: dict, c, noise: float) -> dic
         "continue": c.continue_scale * mean["continue"],
         "kl_mean": mean["kl"],
     }
+
+
+# --- DreamerV2: the world model with categorical latents ------------------------------------------
+
+
+def layer_norm_gru(x: list[float], h: list[float], p: dict, name: str = "rnn") -> list[float]:
+    """One dense layer of [x, h], one norm over all its numbers, gates reset, candidate, update."""
+    raw = linear([*x, *h], p[f"{name}.layer.weight"], p[f"{name}.layer.bias"])
+    mean = sum(raw) / len(raw)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in raw) / len(raw) + 1e-3)
+    gains, shifts = p[f"{name}.norm.weight"], p[f"{name}.norm.bias"]
+    gates = [g * (v - mean) / spread + b for v, g, b in zip(raw, gains, shifts, strict=True)]
+    size = len(h)
+    return [gru(h[i], gates[i], gates[size + i], gates[2 * size + i]) for i in range(size)]
+
+
+def discrete_step(h: list[float], z: list[float], action: list[float], p: dict) -> list[float]:
+    """DreamerV2's recurrent step: dense + ELU of [z, a], then the GRU with a norm."""
+    x = [elu(v) for v in linear([*z, *action], p["fc_in.weight"], p["fc_in.bias"])]
+    return layer_norm_gru(x, h, p)
+
+
+def discrete_logits(x: list[float], p: dict, name: str, classes: int) -> list[list[float]]:
+    """Logits of a latent, a list for each categorical: `fc_prior...` or `fc_post...`."""
+    hidden = [elu(v) for v in linear(x, p[f"{name}.weight"], p[f"{name}.bias"])]
+    flat = linear(hidden, p[f"{name}_logits.weight"], p[f"{name}_logits.bias"])
+    return [flat[i : i + classes] for i in range(0, len(flat), classes)]
+
+
+def straight_through(logits: list[list[float]], anchor=None) -> list[float]:
+    """The likely class of every categorical, one-hot, side by side.
+
+    With the logits of a first pass as `anchor` it stays with their classes, and moves as the
+    probabilities do: its slope there is what a straight-through gradient has to be. A class must
+    have more than half of the probability, so that all ways to draw agree in the centre.
+    """
+    z = []
+    for group, fixed in zip(logits, anchor or logits, strict=True):
+        probs, at = softmax(group), softmax(fixed)
+        assert max(at) > 0.51, at
+        z += [(a == max(at)) + p - a for p, a in zip(probs, at, strict=True)]
+    return z
+
+
+def discrete_filter(embeds, actions, is_first, h, z, p: dict, classes: int, anchors=None):
+    """One sequence, filtered: for every step its h, z, post and prior, by name.
+
+    anchors   what a first pass returned, for slopes
+    """
+    steps = []
+    for t in range(len(embeds)):
+        action = actions[t]
+        if is_first[t]:
+            h, z, action = [0.0] * len(h), [0.0] * len(z), [0.0] * len(action)
+        h = discrete_step(h, z, action, p)
+        post = discrete_logits([*h, *embeds[t]], p, "fc_post", classes)
+        z = straight_through(post, anchors and anchors[t]["post"])
+        prior = discrete_logits(h, p, "fc_prior", classes)
+        steps.append({"h": h, "z": z, "post": post, "prior": prior})
+    return steps
+
+
+def discrete_dream(h, z, policy, length: int, p: dict, classes: int, anchors=None):
+    """One dream. `policy`: (step, feature) → action; every step has its action, h, z and prior."""
+    steps = []
+    for t in range(length):
+        action = policy(t, [*z, *h])
+        h = discrete_step(h, z, action, p)
+        prior = discrete_logits(h, p, "fc_prior", classes)
+        z = straight_through(prior, anchors and anchors[t]["prior"])
+        steps.append({"action": action, "h": h, "z": z, "prior": prior})
+    return steps
+
+
+def categorical_kl(post: list[list[float]], prior: list[list[float]]) -> float:
+    """KL(post ‖ prior) of independent categoricals, one after the other."""
+    pairs = zip(post, prior, strict=True)
+    return sum(kl(softmax(a), softmax(b)) for a, b in pairs)
+
+
+def balanced_kl(rows: list, balance: float, free: float, anchors: list | None = None) -> float:
+    """DreamerV2's KL loss of rows (post, prior); `anchors` are the rows of a first pass."""
+    anchors, count = anchors or rows, len(rows)
+    to_prior = to_post = 0.0
+    for (post, prior), (fixed_post, fixed_prior) in zip(rows, anchors, strict=True):
+        to_prior += categorical_kl(fixed_post, prior) / count
+        to_post += categorical_kl(post, fixed_prior) / count
+    return balance * max(to_prior, free) + (1 - balance) * max(to_post, free)
+
+
+def discrete_world_model(sequences: list[dict], p: dict, c, anchors=None) -> dict:
+    """The parts of DreamerV2's world-model loss, for observations {"position": a vector}.
+
+    sequences   for each its lists of rows: position, action, reward, is_first, is_terminal
+    p           parameters by name
+    c           options, as in the chapter's Config
+    anchors     the `steps` that a first pass returned, for slopes
+    """
+
+    def part(name: str) -> dict:
+        return {key[len(name) + 1 :]: x for key, x in p.items() if key.startswith(name + ".")}
+
+    encoder, rssm, decoder = part("encoder.mlp"), part("rssm"), part("decoder.mlp")
+    reward, continues = part("reward"), part("continues")
+    h, z = [0.0] * c.rnn_hidden_dim, [0.0] * (c.num_categoricals * c.num_categories)
+    names = ("reconstruction", "reward", "continue")
+    total, latents, fixed, all_steps = dict.fromkeys(names, 0.0), [], [], []
+    for b, rows in enumerate(sequences):
+        embeds = [dense(x, encoder, c.vector_layers - 1) for x in rows["position"]]
+        embeds = [[elu(v) for v in x] for x in embeds]
+        before = anchors and anchors[b]
+        steps = discrete_filter(
+            embeds, rows["action"], rows["is_first"], h, z, rssm, c.num_categories, before
+        )
+        all_steps.append(steps)
+        latents += [(s["post"], s["prior"]) for s in steps]
+        fixed += [(s["post"], s["prior"]) for s in before or steps]
+        for t, s in enumerate(steps):
+            feature = [*s["z"], *s["h"]]
+            seen = dense(feature, decoder, c.vector_layers)
+            errors = [a - b for a, b in zip(seen, rows["position"][t], strict=True)]
+            total["reconstruction"] += sum(e * e for e in errors) / 2
+            [expected] = dense(feature, reward, c.head_layers)
+            total["reward"] += (expected - rows["reward"][t]) ** 2 / 2
+            if c.use_continue:
+                [logit] = dense(feature, continues, c.head_layers)
+                goes_on = c.gamma * (1 - rows["is_terminal"][t])
+                total["continue"] += bernoulli_cross_entropy(logit, goes_on)
+    mean = {name: x / len(latents) for name, x in total.items()}
+    return {
+        "kl": c.kl_scale * balanced_kl(latents, c.kl_balance, c.free_nats, fixed),
+        "reconstruction": c.reconstruction_scale * mean["reconstruction"],
+        "reward": mean["reward"],
+        "continue": c.continue_scale * mean["continue"],
+        "kl_mean": sum(categorical_kl(*row) for row in latents) / len(latents),
+        "steps": all_steps,
+    }
