@@ -90,7 +90,7 @@ def inverse_of_the_cumulative_distribution(code):
 )
 def gradient_of_an_action(code):
     mean, std = leaf([MEAN]), leaf([STD])
-    with draws(uniform=0.3):
+    with draws(normal=-1.3, uniform=0.3):
         action = code.actor_critic.TruncatedNormal(mean, std).rsample()
     slopes = [
         oracle.slopes(lambda x: oracle.cut_normal_quantile(0.3, *x), [m, s])
