@@ -487,7 +487,8 @@ MISTAKES = {
         ),
         (
             SHIFTED,
-            "torch.cat([torch.ones_like(continues[:, :2]), continues[:, :-2]], 1)[:, :continues.shape[1]]",
+            "torch.cat([torch.ones_like(continues[:, :2]), continues[:, :-2]], 1)[:, "
+            ":continues.shape[1]]",
             "you shift by two: state 1 has the weight c_0, not 1",
         ),
         (
@@ -917,8 +918,8 @@ MISTAKES = {
         (
             DUE,
             "False",
-            "the slow critic never changes: copy into the network that you were given; a new value for "
-            "the name slow does nothing outside",
+            "the slow critic never changes: copy into the network that you were given; a new value "
+            "for the name slow does nothing outside",
         ),
         (
             COPY,
@@ -928,8 +929,8 @@ MISTAKES = {
         (
             COPY,
             "slow.load_state_dict(fast.state_dict(), assign=True)",
-            "both critics share their memory now, so the slow one follows every update: copy the numbers, "
-            "do not assign",
+            "both critics share their memory now, so the slow one follows every update: copy the "
+            "numbers, do not assign",
         ),
         (
             COPY,
