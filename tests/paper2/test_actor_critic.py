@@ -439,7 +439,7 @@ FEATURE = [[[0.0, math.log(3)], [math.log(4), 0.0], [0.0, math.log(9)], [math.lo
 CHOSEN = [[[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]]
 GAINS, BASELINE, COUNTS = [[100.0, 5.0, 2.0]], [[2.0, 3.0, 50.0, 60.0]], [[0.8, 0.5, 0.25, 0.1]]
 DREAM = (
-    "L=3; the policy takes action 1 with probability 0.75, 0.2, 0.9, 0.125 in states 0 ... 3; "
+    "L=3; action 1 has probability 0.75, 0.2, 0.9, 0.125 in states 0 ... 3; "
     "actions [- 1 1 0], returns [100 5 2], values [2 3 50 60], weights [0.8 0.5 0.25 0.1]"
 )
 N, L, F, A = 2, 5, 7, 3  # of the larger dream: unequal, so that no axis is taken for another
@@ -519,7 +519,7 @@ def discrete_dream() -> tuple:
 @check(
     "2.16",
     "REINFORCE: what the policy chose at state i led to state i + 1, and its return tells how good",
-    DREAM + "; ρ=1, no entropy. Two terms: 0.8 ln(0.75) (5 - 2) and 0.5 ln(0.2) (2 - 3)",
+    DREAM + "; ρ=1; two terms: 0.8 ln 0.75 (5 - 2), 0.5 ln 0.2 (2 - 3)",
 )
 def reinforce_of_the_example(code):
     data = [double(x) for x in (FEATURE, CHOSEN, GAINS, BASELINE, COUNTS)]
@@ -537,7 +537,7 @@ def reinforce_of_the_example(code):
 @check(
     "2.16",
     "dynamics backpropagation: minus the weighted return of the state that the action led to",
-    DREAM + "; ρ=0, no entropy. Two terms: 0.8 · 5 and 0.5 · 2",
+    DREAM + "; ρ=0; two terms: 0.8 · 5 and 0.5 · 2",
 )
 def dynamics_of_the_example(code):
     data = [double(x) for x in (FEATURE, CHOSEN, GAINS, BASELINE, COUNTS)]
