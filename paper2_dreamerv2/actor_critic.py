@@ -80,7 +80,8 @@ class TruncatedNormal:
 
         The inverse of the cumulative distribution at a uniform number u (`torch.rand_like`):
             action = mean + std · Φ⁻¹(below + u · mass)
-        What is given keeps rounding from reaching the bounds: Φ⁻¹ is infinite at 0 and 1.
+        Φ⁻¹ is infinite at 0 and 1, and rounding gets there: clamp the cumulative probability to
+        tiny ... 1 - tiny before. The given last line keeps `action` itself off the bounds.
         """
         tiny = torch.finfo(self.mean.dtype).eps
         # EXERCISE 2.12: the cumulative probability p at a random place, the action there
@@ -97,7 +98,8 @@ class TruncatedNormal:
         """Log-density of actions within the bounds, summed over units. (..., A) → (...) nats
 
         That of Normal(mean, std), minus log(mass): log(σ √(2π)) and half the squared distance in
-        units of σ go off, and cutting makes what is left denser.
+        units of σ go off, and cutting makes what is left denser. With gradient to mean, std and
+        action; finite where the density itself is too small for float32.
         """
         # EXERCISE 2.13: the log-density of the Normal, corrected for the cut; sum over units
         # TODO: your code here (the reference takes 3 lines)
@@ -258,7 +260,9 @@ def compute_critic_loss(
 def update_slow_critic(slow: nn.Module, fast: nn.Module, updates: int, interval: int = 100) -> None:
     """Copy the critic into its slow twin after update 0, 100, 200, ..., and never in between.
 
-    updates    how many updates were finished before this one
+    slow, fast   networks of the same shape; fast stays as it is, and they share no memory
+    updates      how many updates were finished before this one
+    interval     updates from one copy to the next
 
     A target that moved with every update would chase itself; V1 lived with that.
     Paper: Section 2.2; official agent.py, `update_slow_target`.

@@ -557,3 +557,57 @@ def discrete_world_model(sequences: list[dict], p: dict, c, anchors=None) -> dic
         "kl_mean": sum(categorical_kl(*row) for row in latents) / len(latents),
         "steps": all_steps,
     }
+
+
+# --- DreamerV2: the cut Normal, the actor's and the critic's loss ---------------------------------
+
+
+def normal_below(x: float) -> float:
+    """Share of a standard Normal below x."""
+    return math.erfc(-x / math.sqrt(2)) / 2
+
+
+def cut_normal_share(x: float, mean: float, std: float) -> float:
+    """Share of the Normal between -1 and 1, scaled to 1, that lies below x."""
+    low, high = normal_below((-1 - mean) / std), normal_below((1 - mean) / std)
+    return (normal_below((x - mean) / std) - low) / (high - low)
+
+
+def cut_normal_quantile(u: float, mean: float, std: float) -> float:
+    """The place with the share u below it, by halving the interval."""
+    low, high = -1.0, 1.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        if cut_normal_share(middle, mean, std) < u:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def cut_normal_log_density(x: float, mean: float, std: float) -> float:
+    mass = normal_below((1 - mean) / std) - normal_below((-1 - mean) / std)
+    return normal_log_density(x, mean, std) - math.log(mass)
+
+
+def mixed_actor_loss(log_prob, entropy, returns, values, weights, rho, scale) -> float:
+    """DreamerV2's; [dream][state] each, log_prob that of the action chosen *at* the state."""
+    total, count = 0.0, 0
+    for n in range(len(returns)):
+        for chosen_at in range(len(returns[n]) - 1):
+            led_to = chosen_at + 1
+            advantage = returns[n][led_to] - values[n][chosen_at]
+            gain = rho * log_prob[n][chosen_at] * advantage + (1 - rho) * returns[n][led_to]
+            total += weights[n][chosen_at] * (gain + scale * entropy[n][chosen_at])
+            count += 1
+    return -total / count
+
+
+def weighted_half_square(predicted, returns, weights) -> float:
+    """Mean of w (v - R)² / 2 over the returns; more values and weights than returns are left."""
+    terms = [
+        weights[n][t] * (predicted[n][t] - returns[n][t]) ** 2 / 2
+        for n in range(len(returns))
+        for t in range(len(returns[n]))
+    ]
+    return sum(terms) / len(terms)
