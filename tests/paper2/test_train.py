@@ -482,7 +482,7 @@ def clipped_together(code):
 @check(
     "2.22",
     "a gradient below the limit is left as it is, and a parameter without one still decays",
-    given="clip 100, decay 0.1; slopes 0.005, 0.01 …; then a loss of the critic's first tensor alone",
+    given="clip 100, decay 0.1; slopes 0.005, 0.01 …; then a loss of the first tensor alone",
 )
 def small_and_missing_gradients(code):
     agent = plain_agent(code)
@@ -516,8 +516,8 @@ def old_gradients_are_cleared(code):
 @check(
     "2.22",
     "the gradient may flow through other parts; nothing is left in them, and nothing moves them",
-    given="a loss of actor and critic together; the critic is updated, clip 1, decay 0.1; the model "
-    "still holds gradients of 2",
+    given="a loss of actor and critic together; the critic is updated, clip 1, decay 0.1; the "
+    "model still holds gradients of 2",
 )
 def other_parts_stay(code):
     agent = plain_agent(code, clip=1.0)
