@@ -26,7 +26,7 @@ GROUPS = [
     [[2.0, -1.0, 0.0, 0.3], [-0.5, 0.1, 2.5, 0.2], [-3.0, -2.0, -1.9, 1.1]],
     [[0.0, 3.0, 1.0, 0.5], [4.0, 0.0, 1.0, -2.0], [0.2, 0.1, -0.4, 2.6]],
 ]
-CHANCES = [0.7, 0.2, 0.1]
+CHANCES = [0.3, 0.25, 0.45]
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def one_class_of_each(code):
 @check(
     "2.1",
     "classes are drawn with their probabilities, and every categorical has a draw of its own",
-    "9,000 rows of two categoricals each, probabilities .7 .2 .1 and .1 .2 .7; real random numbers",
+    "9,000 rows of two categoricals each, probabilities .3 .25 .45 and .45 .25 .3; real chance",
 )
 def shares_of_the_classes(code):
     rows = [[math.log(p) for p in CHANCES], [math.log(p) + 3 for p in CHANCES[::-1]]]
@@ -81,11 +81,12 @@ def shares_of_the_classes(code):
     with real_random_numbers():
         torch.manual_seed(3)
         sample = code.networks.sample_one_hot(logits)
-        again = code.networks.sample_one_hot(logits)
+        again = [code.networks.sample_one_hot(logits[0]) for _ in range(40)]
         one_hot = bool(((sample - 1).abs().lt(1e-6) | sample.abs().lt(1e-6)).all())
         sums = bool((sample.sum(-1) - 1).abs().max() < 1e-6)
         shares, both = sample.mean(0), (sample[:, 0, 0] * sample[:, 1, 0]).mean()
-        new = bool((sample[:, 0] - again[:, 0]).abs().max() > 0.5)
+        drawn = sample[:, 0].argmax(-1).unique().tolist()
+        later = torch.stack(again)[:, 0].argmax(-1).unique().tolist()
     yield "shape", tuple(sample.shape), (9000, 2, 3)
     yield "is every number 0 or 1?", one_hot, True
     yield "does every sample add up to 1?", sums, True
@@ -93,8 +94,9 @@ def shares_of_the_classes(code):
         for k, p in enumerate(chances):
             near = abs(float(shares[s, k]) - p) < 0.02
             yield f"is about {p} of categorical {s} class {k}?", near, True
-    yield "are about 0.7 · 0.1 of the rows class 0 twice?", abs(float(both) - 0.07) < 0.02, True
-    yield "does a second call draw anew?", new, True
+    yield "are about .3 · .45 of the rows class 0 twice?", abs(float(both) - 0.135) < 0.02, True
+    yield "classes that are drawn at all for categorical 0", drawn, [0, 1, 2]
+    yield "the same for one row in 40 calls", later, [0, 1, 2]
 
 
 @check(

@@ -92,7 +92,7 @@ def truth_at_the_start(code):
         yield (
             f"continues at the start, L={length}",
             continues[:, 0],
-            [gamma * (1 - e) for e in ends],
+            [gamma - gamma * e for e in ends],
         )
         yield f"continues after it, L={length}", continues[:, 1:], [row[1:] for row in want]
         yield f"is_terminal after the call, L={length}", start["is_terminal"], list(ends)
@@ -118,7 +118,7 @@ def no_predictor(code):
 @check(
     "2.20",
     "with dynamics backpropagation every prediction feels the policy, through states and actions",
-    given="N=2, L=3; the slopes of Σ w · prediction along the policy's bias, w irregular; expected: "
+    given="N=2, L=3; slopes of Σ w · prediction along the policy's bias, w irregular; expected: "
     "finite differences, the classes of z fixed",
 )
 def gradient_through_the_dream(code):
@@ -231,8 +231,8 @@ def mean(rows: list) -> float:
 @check(
     "2.21",
     "REINFORCE: returns of all states but the last, weights of all, and the two losses of them",
-    given="N=3 dreams, L=4, 3 discrete actions, λ=0.8, entropy_scale 0.2; imagine() gives irregular "
-    "numbers",
+    given="N=3 dreams, L=4, 3 discrete actions, λ=0.8, entropy_scale 0.2; imagine() gives "
+    "irregular numbers",
 )
 def losses_with_reinforce(code):
     agent = agent_of(code, discrete=True, actions=3, imagination_horizon=4)
@@ -250,7 +250,7 @@ def losses_with_reinforce(code):
 @check(
     "2.21",
     "ρ is the agent's, entropy_scale and λ are options",
-    given="ρ=0 (config.rho 0.9), entropy_scale 0, λ=0.5; ρ=0.3, entropy_scale 0.7, λ=0.95; N=2, L=3",
+    given="ρ=0 (option rho: 0.9), entropy_scale 0, λ=0.5; then 0.3, 0.7 and 0.95; N=2, L=3",
 )
 def losses_with_other_options(code):
     for rho, scale, lambda_ in ((0.0, 0.0, 0.5), (0.3, 0.7, 0.95)):
@@ -419,8 +419,8 @@ def copies(agent, name: str) -> list:
 @check(
     "2.22",
     "an update moves a part against its gradient, with its own optimiser",
-    given="plain gradient descent, rate 1 (model), 0.5 (actor), 0.25 (critic); slopes 0.01, 0.02 …; "
-    "no decay",
+    given="plain gradient descent, rate 1 (model), 0.5 (actor), 0.25 (critic); slopes 0.01, 0.02 … "
+    "and no decay",
 )
 def one_step(code):
     agent = plain_agent(code, decay=0.0)
