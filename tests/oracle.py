@@ -611,3 +611,72 @@ def weighted_half_square(predicted, returns, weights) -> float:
         for t in range(len(returns[n]))
     ]
     return sum(terms) / len(terms)
+
+
+# Paper 2: networks and train
+
+
+def normed_gru(x: list[float], h: list[float], p: dict, eps: float = 1e-3) -> list[float]:
+    """DreamerV2's GRU: one norm over the 3 H numbers of one dense layer of [x, h]."""
+    raw = linear([*x, *h], p["layer.weight"], p["layer.bias"])
+    mean = math.fsum(raw) / len(raw)
+    variance = math.fsum((v - mean) ** 2 for v in raw) / len(raw)
+    gates = [
+        g * (v - mean) / math.sqrt(variance + eps) + b
+        for v, g, b in zip(raw, p["norm.weight"], p["norm.bias"], strict=True)
+    ]
+    count = len(h)
+    return [gru(h[i], gates[i], gates[i + count], gates[i + 2 * count]) for i in range(count)]
+
+
+def dreamed_states(h, z, policy, horizon: int, p: dict, classes: int, fixed=None) -> list[dict]:
+    """A dream of DreamerV2's world model, the start as its state 0.
+
+    policy   feature → action, the feature as it is
+    fixed    the dream of a first pass: its classes stay, and z moves as the probabilities do,
+             which is what a straight-through gradient feels; the policy sees the old features
+    """
+    states = [{"h": h, "z": z, "action": None, "probs": None}]
+    for i in range(horizon):
+        seen = fixed[i] if fixed else states[-1]
+        action = policy([*seen["z"], *seen["h"]])
+        x = linear([*z, *action], p["fc_in.weight"], p["fc_in.bias"])
+        part = {key[4:]: numbers for key, numbers in p.items() if key.startswith("rnn.")}
+        h = normed_gru([elu(v) for v in x], h, part)
+        hidden = [elu(v) for v in linear(h, p["fc_prior.weight"], p["fc_prior.bias"])]
+        flat = linear(hidden, p["fc_prior_logits.weight"], p["fc_prior_logits.bias"])
+        probs, z = [], []
+        for k in range(0, len(flat), classes):
+            probs.append(softmax(flat[k : k + classes]))
+            at = fixed[i + 1]["probs"][k // classes] if fixed else probs[-1]
+            assert max(at) > 0.51, "ways to draw would not agree"
+            z += [(a == max(at)) + now - a for now, a in zip(probs[-1], at, strict=True)]
+        states.append({"h": h, "z": z, "action": action, "probs": probs})
+    states[0]["action"] = [0.0] * len(states[1]["action"])
+    return states
+
+
+def policy_and_value_losses(dreams: list[dict], lambda_: float, rho: float, scale: float) -> dict:
+    """DreamerV2's two losses of dreams with L + 1 states.
+
+    dreams   for each its lists of L + 1 numbers: rewards, continues (with the discount in them),
+             values (the slow critic's), guesses (the critic's), and of L: log_probs of the action
+             chosen *at* the state, entropies
+    """
+    policy, value, count, pairs, all_returns = 0.0, 0.0, 0, 0, []
+    for d in dreams:
+        steps = len(d["rewards"]) - 1
+        returns = lambda_returns_own_reward(
+            d["rewards"][:steps], d["values"], d["continues"][:steps], 1.0, lambda_
+        )
+        weights = d.get("weights") or [1.0, *running_products(d["continues"][:steps])]
+        for i in range(steps):
+            value += weights[i] * (d["guesses"][i] - d.get("targets", returns)[i]) ** 2 / 2
+            count += 1
+        for i in range(steps - 1):
+            better = d.get("targets", returns)[i + 1] - d.get("baseline", d["values"])[i]
+            gain = rho * d["log_probs"][i] * better + (1 - rho) * returns[i + 1]
+            policy -= weights[i] * (gain + scale * d["entropies"][i])
+            pairs += 1
+        all_returns.append(returns)
+    return {"policy": policy / pairs, "value": value / count, "returns": all_returns}
