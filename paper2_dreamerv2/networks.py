@@ -22,9 +22,9 @@ def sample_one_hot(logits: Tensor) -> Tensor:
     """One sample of each categorical, a one-hot vector, with straight-through gradients.
 
     logits   (..., K)   of softmax(logits), the last dimension alone; any numbers
-    return   (..., K)   exactly one-hot going forward. Going backward it counts as the
-                        probabilities: for any w, the gradient of (sample · w) with respect to the
-                        logits is that of (softmax(logits) · w)
+    return   (..., K)   one-hot going forward, but for rounding. Going backward it counts
+                        as the probabilities: for any w, the gradient of (sample · w) with
+                        respect to the logits is that of (softmax(logits) · w)
 
     A sample has no slope of its own. `sample + probs - probs.detach()` has the value of the first
     and the gradient of the second. To draw: one uniform number u for each categorical

@@ -291,8 +291,10 @@ class DreamerV2:
 
         Rewards and continues are those of `self.world_model.predict`. At the start there is no
         need to predict whether the episode goes on: with a continue predictor, the true
-        γ (1 - is_terminal) stands there instead. REINFORCE alone (`rho` 1) needs no gradient
-        through a dream, which makes it much cheaper. Official agent.py, `imagine` and `target`.
+        γ (1 - is_terminal) stands there instead. L is `imagination_horizon`, and the dream's policy
+        a sample, `rsample()`, of `self.actor(feature)`. Detach nothing: dynamics backpropagation
+        learns through all five. REINFORCE alone (`rho` 1) needs no gradient through a dream, which
+        makes it much cheaper. Official agent.py, `imagine` and `target`.
         """
         c = self.config
         with torch.set_grad_enabled(self.rho < 1):
@@ -310,8 +312,9 @@ class DreamerV2:
 
         A dream has L + 1 states. Returns exist for all but the last, whose value is the
         bootstrap: so the last reward and continuation are left out. The continuations contain γ:
-        pass gamma=1. The two losses take whole dreams and slice them themselves. What follows
-        needs `returns` (N, L), `policy_loss`, `entropy` and `value_loss`.
+        pass gamma=1. The two losses take whole dreams and slice and detach them themselves. ρ is
+        this agent's, `self.rho`; λ (`lambda_`) and `entropy_scale` are options. What follows needs
+        `returns` (N, L), `policy_loss`, `entropy` and `value_loss`.
         Official agent.py, `ActorCritic.train`.
         """
         c = self.config

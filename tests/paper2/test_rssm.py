@@ -15,8 +15,7 @@ import torch
 
 from course.checks import check
 from tests import oracle
-from tests.paper2.help_g2 import (
-    F64,
+from tests.paper2.models import (
     A,
     B,
     E,
@@ -26,8 +25,6 @@ from tests.paper2.help_g2 import (
     T,
     Z,
     by_chance,
-    gradients,
-    irregular,
     leaves,
     near,
     options,
@@ -36,8 +33,8 @@ from tests.paper2.help_g2 import (
     small_rssm,
     start,
     strong,
-    values,
 )  # fmt: skip
+from tests.paper2.numbers import F64, gradients, irregular, values
 
 KEPT = 1 / (1 + math.exp(-1))  # 1 - sigmoid(-1): what a GRU without weights keeps of h
 EYE = [[1.0, 0.0], [0.0, 1.0]]

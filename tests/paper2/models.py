@@ -1,22 +1,16 @@
-"""What the checks of DreamerV2's world model share: numbers, models of few units, real chance."""
+"""What the checks of DreamerV2's world model share: models of few units, real chance."""
 
-import math
 import zlib
 from types import SimpleNamespace
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-F64 = torch.float64
+from tests.paper2.numbers import F64, irregular
+
 B, T, A, S, K, H, U, E = 3, 4, 2, 2, 5, 6, 7, 8
 Z = S * K
 HEADS = ("fc_prior_logits.weight", "fc_post_logits.weight")
-
-
-def irregular(*shape, phase=0.0, dtype=F64):
-    """Numbers in [-1, 1] without a pattern."""
-    count = torch.arange(1, math.prod(shape) + 1, dtype=F64)
-    return torch.sin(1.7 * count**1.3 + phase).view(*shape).to(dtype)
 
 
 @torch.no_grad()
@@ -54,22 +48,10 @@ def small_rssm(code, numbers: dict, actions=1, embed=1, dtype=F64, **sizes):
     return put(model.to(dtype), numbers)
 
 
-def values(module) -> dict:
-    return {name: x.tolist() for name, x in module.state_dict().items()}
-
-
 def start(batch=B, dtype=F64) -> dict:
     """A state that is not zero; its z is no one-hot vector, which is all the same."""
     h = irregular(batch, H, phase=4.0, dtype=dtype)
     return {"h": h, "z": irregular(batch, Z, phase=5.0, dtype=dtype)}
-
-
-def gradients(loss, *inputs) -> list:
-    """The gradients of a loss; zeros for what it does not depend on."""
-    if not getattr(loss, "requires_grad", False):
-        return [torch.zeros_like(x) for x in inputs]
-    found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
 
 
 def leaves(*numbers, dtype=F64) -> list:

@@ -1,20 +1,14 @@
-"""What the checks of DreamerV2's networks and agent share: numbers, gradients, small agents."""
+"""What the checks of DreamerV2's networks and agent share: parameters, small agents."""
 
-import math
 import zlib
 from types import SimpleNamespace
 
 import torch
 from torch import nn
 
-F64 = torch.float64
+from tests.paper2.numbers import F64, irregular
+
 LOGITS = "fc_prior_logits.weight"
-
-
-def irregular(*shape, phase=0.0, dtype=F64):
-    """Numbers in [-1, 1] without a pattern."""
-    count = torch.arange(1, math.prod(shape) + 1, dtype=F64)
-    return torch.sin(1.7 * count**1.3 + phase).view(*shape).to(dtype)
 
 
 @torch.no_grad()
@@ -37,18 +31,6 @@ def put(module, numbers: dict):
         for index, number in entries.items():
             parameter[index] = torch.as_tensor(number, dtype=parameter.dtype)
     return module
-
-
-def values(module) -> dict:
-    return {name: x.tolist() for name, x in module.state_dict().items()}
-
-
-def gradients(loss, *inputs) -> list:
-    """The gradients of a loss; zeros for what it does not depend on."""
-    if not getattr(loss, "requires_grad", False):
-        return [torch.zeros_like(x) for x in inputs]
-    found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
 
 
 # --- agents ---------------------------------------------------------------------------------------
