@@ -775,13 +775,15 @@ for width in widths:
 # agent like ours has enough of them. And biased does not mean wrong: nearly all its single dreams
 # point into the right half of the space. The baseline helps much in one world, hardly in the other.
 #
-# This is a friendly case for both: true rewards and values, no learned model, only four steps. On
-# Atari the paper (Table 2) has 0.25 with REINFORCE and 0.15 without.
+# This is a friendly case for both: true rewards and values, no learned model, only four steps. And
+# straight-through follows the return from the start alone here; your loss with `rho` = 0 takes the
+# returns of all states together, so that late rewards count more often. On Atari the paper (Table
+# 2) has 0.25 with REINFORCE and 0.15 without.
 #
 # **Think.** "No baseline" leaves the value out of `returns − values`. Why does that change the
 # noise and not the mean? And why is a value of the state *before* the press allowed, and one of the
-# state after it not? **Change.** Try other `widths`. Is there one
-# at which you would prefer straight-through?
+# state after it not? **Change.** Try other `widths`. Is there one at which you would prefer
+# straight-through?
 
 # %% [markdown]
 # ## 8. What comes next
