@@ -64,7 +64,7 @@ def summarise(evals: list[dict], fresh: float, goal: float) -> dict:
     }
 
 
-def plot(path: Path, title: str, goal: float, seeds: list[dict]) -> None:
+def plot(path: Path, title: str, goal: float, episodes: int, seeds: list[dict]) -> None:
     """Evaluation curves of all seeds, over steps and over time."""
     import matplotlib
 
@@ -80,7 +80,7 @@ def plot(path: Path, title: str, goal: float, seeds: list[dict]) -> None:
         axis.set_xlabel(label)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("evaluation return, mean of 20 episodes")
+    axes[0].set_ylabel(f"evaluation return, mean of {episodes} episodes")
     axes[0].legend(fontsize=7, ncols=2)
     figure.suptitle(title)
     figure.tight_layout()
@@ -118,10 +118,12 @@ def measure(arguments: list[str]) -> int:
     fresh = [play_again(folder) for folder, _ in jobs]
     seeds = [summarise(*both, goal) for both in zip(evals, fresh, strict=True)]
     out.mkdir(parents=True, exist_ok=True)
-    line = "python -m benchmarks.learn " + " ".join(arguments)
+    said = [item for item in arguments if item.partition("=")[0] not in ("out", "runs")]
+    line = " ".join(["python -m benchmarks.learn", *said])
     content = {"command": line, "goal": goal, "seeds": seeds}
     (out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    plot(out / f"{name}.png", f"{agent} ({cfg['size']}) on {task}", goal, seeds)
+    title = f"{agent} ({cfg['size']}) on {task}"
+    plot(out / f"{name}.png", title, goal, cfg["eval_episodes"], seeds)
     for number, seed in enumerate(seeds):
         print(f"seed {number}:", {key: seed[key] for key in seed if key != "curve"})
     solved = [seed for seed in seeds if seed["solved"]]

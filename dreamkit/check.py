@@ -42,8 +42,7 @@ ATARI = """
 import dreamkit
 dreamkit.make("atari_pong").reset(seed=0)
 import ale_py
-from ale_py import roms
-print(f"ale-py {ale_py.__version__}, {len(roms.get_all_rom_ids())} games")
+print(f"ale-py {ale_py.__version__} with its games")
 """
 DOOM = """
 import dreamkit

@@ -4,6 +4,7 @@ All take Hydra's `key=value` overrides. What the user can mend ends in one line 
 """
 
 import errno
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -54,6 +55,9 @@ def command(function: Callable[[list[str]], int]) -> Callable[[], None]:
             code = function(sys.argv[1:])
         except UserError as error:
             code = fail(str(error))
+        except BrokenPipeError:  # its output goes to `head`, say
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
         except OSError as error:
             full = error.errno == errno.ENOSPC or "No space left" in str(error)
             code = fail(f"the disk is full: {error}" if full else str(error))
@@ -104,7 +108,7 @@ def train_command(arguments: list[str]) -> int:
     saved = saved_overrides(Path(run)) if run else []
     overrides = [item for item in saved if item.partition("=")[0] not in keys] + given
     cfg = resolve(overrides)
-    task = str(cfg["task"]["name"]).replace("/", "-")
+    task = str(cfg["task"]["name"]).replace("/", "-").replace(":", "-")
     folder = Path(run or f"runs/{time.strftime('%m%d_%H%M%S')}-{cfg['agent_name']}-{task}")
     cfg["run"] = str(folder)
     if cfg["threads"]:
@@ -151,6 +155,8 @@ def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
         f"{summary['step']:,} steps, {summary['updates']:,} updates, {summary['seconds']:.0f} s; "
         f"{best if np.isfinite(summary['best']) else 'no evaluation'}"
     )
+    if not summary["updates"]:
+        print("nothing was learned: the first update comes later. Raise steps, or train_ratio")
     print(f"report: {page}")
     return 0
 

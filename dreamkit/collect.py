@@ -59,11 +59,21 @@ class Slot:
         watchdog.busy = self
         try:
             obs, _ = self.env.reset(seed=seed)
+            self._compare_shapes(obs)
             self.row = self._row(obs, action, 0.0, True, False, False)
         except Exception as error:
             raise UserError(str(self._failure(error))) from error
         finally:
             watchdog.busy = None
+
+    def _compare_shapes(self, obs: dict) -> None:
+        """Errors: UserError, where an observation is not of the shape that its space declares."""
+        for key, space in self.env.observation_space.spaces.items():
+            if obs[key].shape != space.shape:
+                raise UserError(
+                    f"{self.place()}: the observation {key!r} has shape {obs[key].shape}, and its "
+                    f"space declares {space.shape}"
+                )
 
     def try_step(self, action: np.ndarray, native) -> dict:
         """Apply an action. Returns the row that it leads to, which is not entered yet.
@@ -91,9 +101,9 @@ class Slot:
             x = obs[key]
             # The product with itself is quicker; it may overflow, so that alone is no proof.
             if not math.isfinite(x.dot(x)) and not np.isfinite(x).all():
-                raise EnvironmentFailure(f"{self.place()} returned NaN or infinity")
+                raise EnvironmentFailure(f"{self.place()} returned NaN or infinity in {key!r}")
         if not math.isfinite(reward):
-            raise EnvironmentFailure(f"{self.place()} returned NaN or infinity")
+            raise EnvironmentFailure(f"{self.place()} returned NaN or infinity as its reward")
         return obs | {
             "action": action, "reward": reward,
             "is_first": is_first, "is_last": is_last, "is_terminal": is_terminal,
@@ -216,15 +226,21 @@ class Collector:
 
 def frame(slot: Slot) -> np.ndarray:
     """What a person sees of an environment now: its own picture, or the observed one. (H, W, 3)"""
-    try:
-        drawn = slot.env.render()
-    except gymnasium.error.DependencyNotInstalled:
-        raise UserError("this environment draws with pygame: pip install pygame-ce") from None
-    if isinstance(drawn, np.ndarray):
-        return drawn
+    if slot.env.render_mode == "rgb_array":
+        try:
+            drawn = slot.env.render()
+        except gymnasium.error.DependencyNotInstalled:
+            raise UserError("this environment draws with pygame: pip install pygame-ce") from None
+        except NotImplementedError:
+            drawn = None
+        if isinstance(drawn, np.ndarray):
+            return drawn
     image = next((x for x in slot.row.values() if np.ndim(x) == 3), None)
     if image is None:
-        raise UserError("this environment draws no picture: evaluate it without videos")
+        raise UserError(
+            "this environment draws no picture (render_mode 'rgb_array') and observes none: "
+            "evaluate it without videos"
+        )
     picture = np.moveaxis(image[:3], 0, -1)
     return np.repeat(picture[..., :1], 3, -1) if picture.shape[-1] < 3 else picture
 

@@ -155,9 +155,9 @@ class Trainer:
             try:
                 while self.step < self.cfg["steps"] and not self.stop:
                     self.iterate()
-            except EnvironmentFailure:
+            except EnvironmentFailure as error:
                 self.save()  # all that was collected before
-                raise
+                raise UserError(f"{error}; saved at step {self.step:,}") from error
             if self.updates and not self.stop.startswith("SIG"):
                 self.log()
                 if not self.stop and self.evaluated != self.step:

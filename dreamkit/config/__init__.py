@@ -41,7 +41,9 @@ def expand_task(overrides: list[str]) -> list[str]:
                 result += ["task=gymnasium", f"task.name={value}"]
                 continue
             known = ", ".join(task_names())
-            raise UserError(f"unknown task {value!r}: use one of {known}, or a Gymnasium id")
+            raise UserError(
+                f"unknown task {value!r}: use one of {known}, a Gymnasium id, or module:id"
+            )
         result.append(item)
     return result
 
@@ -128,7 +130,7 @@ def explain(error: Exception) -> str:
 
 def info() -> int:
     """Agents, sizes, tasks and options, as they are in this code."""
-    from dataclasses import fields
+    from dataclasses import MISSING, fields
 
     from dreamkit import agents
     from dreamkit.trainer import RunConfig
@@ -144,11 +146,26 @@ def info() -> int:
     own = [name for name in task_names() if name not in (*SUITES, "gymnasium")]
     print("tasks: " + ", ".join(own) + "; or any Gymnasium id, such as task=Acrobot-v1")
     print("suites: task=dmc_walker_walk, dmc_walker_walk_pixels, atari_pong, vizdoom_basic, …")
+    for name, options in task_options().items():
+        print(f"  {name}: " + ", ".join(f"task.{k}={v}".lower() for k, v in options.items()))
     print("training:")
     for option in fields(RunConfig):
         if option.name not in ("agent", "task"):
-            print(f"  {option.name}={option.default}")
+            value = [] if option.default is MISSING else option.default
+            print(f"  {option.name}={value}")
     return 0
+
+
+def task_options() -> dict[str, dict]:
+    """{task or suite: {option: its value}}, where there are any."""
+    from omegaconf import OmegaConf
+
+    folder = Path(__file__).parent / "task"
+    found = {}
+    for name in task_names():
+        options = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))["task"]
+        found[name] = {key: value for key, value in options.items() if key != "name"}
+    return {name: options for name, options in found.items() if options}
 
 
 def parameter_count(module, options: dict) -> int:

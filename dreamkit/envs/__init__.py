@@ -7,6 +7,7 @@ step          terminated: the value of the future is zero; truncated: it was onl
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
 import gymnasium
@@ -17,6 +18,9 @@ from dreamkit.envs.cartpole import ContinuousForce, PixelCartPole
 from dreamkit.envs.catch import Catch
 
 SUITES = ("dmc_", "atari_", "vizdoom_")
+CARTPOLES = (
+    "cartpole", "cartpole_continuous", "cartpole_pixels", "cartpole_continuous_pixels",
+)  # fmt: skip
 CARTPOLE_RANGE = (2.4, 3.0, 0.21, 3.0)  # where an episode ends, or a fast motion, of each entry
 
 
@@ -32,12 +36,12 @@ def make(
     errors    UserError: unknown name, missing library, spaces that an agent cannot use
     """
     draw_without_screen()
-    if draw and name != "catch" and not name.startswith(SUITES):
+    if draw and name in (*CARTPOLES, "pendulum"):
         options = options | {"render_mode": "rgb_array"}
-    if name in ("cartpole", "cartpole_continuous"):
+    if name in CARTPOLES[:2]:
         scale = scale or CARTPOLE_RANGE
         env = cartpole(name, options)
-    elif name in ("cartpole_pixels", "cartpole_continuous_pixels"):
+    elif name in CARTPOLES[2:]:
         size = size or 32
         env = PixelCartPole(cartpole(name, options), size)
     elif name == "catch":
@@ -50,7 +54,7 @@ def make(
         env = make_suite(name, options | ({"size": size} if size else {}))
         size = size or 0
     else:
-        env = make_registered(name, options)
+        env = make_registered(name, options, draw)
     return Adapter(env, size or 64, scale)
 
 
@@ -105,8 +109,8 @@ def build(kind: Callable, name: str, *arguments, **options):
         raise UserError(f"task {name!r}: {first_line(error)}") from None
 
 
-def make_registered(name: str, options: dict) -> gymnasium.Env:
-    """gymnasium.make, with one clear line where it fails."""
+def make_registered(name: str, options: dict, draw: bool = False) -> gymnasium.Env:
+    """gymnasium.make, with one clear line where it fails. What cannot draw is made without."""
     if name.startswith("ALE/"):
         try:
             import ale_py
@@ -116,9 +120,18 @@ def make_registered(name: str, options: dict) -> gymnasium.Env:
         gymnasium.register_envs(ale_py)
     if ":" in name and os.getcwd() not in sys.path:  # module:id may lie in the user's folder
         sys.path.insert(0, os.getcwd())
+    if draw:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                return gymnasium.make(name, **options | {"render_mode": "rgb_array"})
+        except Exception:  # it has no such mode, each in its own words: its observations are filmed
+            pass
     try:
         return gymnasium.make(name, **options)
     except gymnasium.error.UnregisteredEnv as error:
         raise UserError(f"unknown task {name!r}: {first_line(error)}") from None
+    except ImportError as error:
+        where = "; start in the module's folder, or set PYTHONPATH" if ":" in name else ""
+        raise UserError(f"task {name!r} cannot be built: {first_line(error)}{where}") from error
     except Exception as error:  # whatever an environment's constructor may raise
         raise UserError(f"task {name!r} cannot be built: {first_line(error)}") from error

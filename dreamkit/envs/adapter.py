@@ -48,7 +48,11 @@ class Adapter(gymnasium.Wrapper):
             raise UserError(f"an observation cannot be called {names}: rename it in a wrapper")
         self.observation_space = spaces.Dict(
             {
-                key: image_space(part, size) if is_image(part) else vector_space(key, part)
+                key: image_space(part, size)
+                if is_image(part)
+                else vector_space(
+                    f"the observation {key!r}" if self.named else "the observation", part
+                )
                 for key, part in parts.items()
             }
         )
@@ -79,7 +83,7 @@ def image_space(space: spaces.Box, size: int) -> spaces.Box:
     return spaces.Box(0, 255, (channels, size, size), np.uint8)
 
 
-def vector_space(key: str, space: spaces.Space) -> spaces.Box:
+def vector_space(what: str, space: spaces.Space) -> spaces.Box:
     """Errors: UserError, where a space is not a vector and was not meant to be one."""
     shape = getattr(space, "shape", None) or ()
     if isinstance(space, spaces.Box) and len(shape) > 2:
@@ -88,16 +92,18 @@ def vector_space(key: str, space: spaces.Space) -> spaces.Box:
             if space.dtype == np.uint8
             else f"a picture of {space.dtype}: return uint8, 0 … 255"
         )
-        raise UserError(f"the observation {key!r} of shape {shape} looks like {kind}")
+        raise UserError(f"{what} of shape {shape} looks like {kind}")
+    if isinstance(space, spaces.Text):
+        raise UserError(f"{what} is text: turn it into numbers in a wrapper")
     try:
         size = spaces.flatdim(space)
     except (ValueError, NotImplementedError):
         raise UserError(
-            f"the observation {key!r} has no fixed size ({space}): turn it into a Box in a wrapper"
+            f"{what} has no fixed size ({space}): turn it into a Box in a wrapper"
         ) from None
     if size > LARGEST:
         raise UserError(
-            f"the observation {key!r} has {size:,} entries ({space}), too many for a vector of "
+            f"{what} has {size:,} entries ({space}), too many for a vector of "
             f"{LARGEST:,}: return a uint8 picture, or leave it out in a wrapper"
         )
     return spaces.Box(-np.inf, np.inf, (size,), np.float32)

@@ -58,6 +58,8 @@ class Atari(gymnasium.Env):
     frames    after so many the episode is cut
     """
 
+    render_mode = "rgb_array"
+
     def __init__(
         self, name: str, size: int = 64, gray: bool = True, repeat: int = 4, sticky: float = 0.25,
         noops: int = 30, actions: str = "all", lives: str = "ignored", frames: int = FRAMES,

@@ -80,6 +80,8 @@ class DMC(gymnasium.Env):
     camera    number of the camera; none: the suite's usual one for learning (2 for quadruped, 0)
     """
 
+    render_mode = "rgb_array"
+
     def __init__(
         self, name: str, pixels: bool = False, size: int = 64, repeat: int = 2,
         render: str = "fast", camera: int | None = None,

@@ -28,6 +28,8 @@ class Doom(gymnasium.Env):
     action   number 0 does nothing, the others press one button of the scenario each
     """
 
+    render_mode = "rgb_array"
+
     def __init__(self, name: str, size: int = 64, repeat: int = 4):
         try:
             import cv2  # noqa: F401, the pictures need it

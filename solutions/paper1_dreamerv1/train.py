@@ -124,7 +124,8 @@ class DreamerV1:
         if hasattr(action_space, "n"):
             raise ValueError(
                 f"its actor learns through continuous actions and these are {action_space.n} "
-                "discrete ones; take agent=dreamerv3, or a task such as cartpole_continuous"
+                "discrete ones; take agent=dreamerv2 or dreamerv3, or a task such as "
+                "cartpole_continuous"
             )
         c = self.config = config
         self.device = torch.device(device)

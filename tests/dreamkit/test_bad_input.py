@@ -530,10 +530,12 @@ def test_an_option_that_the_environment_does_not_have_is_one_line(train, stub, t
     [
         ("ManyActions", "MultiDiscrete"),
         ("BinaryActions", "MultiBinary"),
-        ("EndlessText", "'vector' has no fixed size"),
+        ("Words", "the observation is text"),
+        ("Endless", "the observation has no fixed size"),
         ("Floats", "'eye' of shape (9, 9, 3) looks like a picture of float32: return uint8"),
-        ("Stack", "'vector' of shape (4, 9, 9, 3) looks like a stack of pictures: leave"),
-        ("Long", "'vector' has 14,400 entries"),
+        ("Stack", "the observation of shape (4, 9, 9, 3) looks like a stack of pictures: leave"),
+        ("Long", "the observation has 14,400 entries"),
+        ("Liar", "'vector' has shape (4,), and its space declares (3,)"),
     ],
 )
 def test_spaces_that_agents_cannot_use_are_refused(train, stub, tmp_path, task, word):

@@ -295,6 +295,19 @@ def test_an_environment_that_draws_nothing_cannot_be_filmed():
         evaluate(dreamer(make("pendulum")), lambda: make("pendulum"), 1, 0, record=1)
 
 
+@pytest.mark.parametrize("picture", [True, False])
+def test_a_foreign_environment_that_cannot_draw_is_filmed_by_what_it_observes(picture):
+    """Its constructor knows no render_mode, which Gymnasium reports in many ways."""
+    name = "Toy/Seen-v0" if picture else "Toy/Counter-v0"
+    env = make(name)
+    play = lambda: evaluate(dreamer(env), lambda: make(name, draw=True), 1, 0, record=1)  # noqa: E731
+    if picture:
+        assert play()["frames"][0][0].shape == (64, 64, 3)
+    else:
+        with pytest.raises(UserError, match="draws no picture"):
+            play()
+
+
 def test_a_slot_counts_the_score_of_the_running_episode():
     slot = Slot(make("Toy/Counter-v0"), 0, 0)
     slot.reset()

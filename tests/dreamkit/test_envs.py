@@ -370,7 +370,7 @@ def test_an_action_space_that_agents_cannot_use_is_refused(name):
 
 def test_an_observation_without_a_fixed_size_is_refused():
     with pytest.raises(UserError, match="no fixed size"):
-        make("Toy/EndlessText-v0")
+        make("Toy/Endless-v0")
 
 
 def test_an_environment_that_cannot_be_built_is_one_line():

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import yaml
 
-from dreamkit import UserError, check, compare
+from dreamkit import UserError, check, compare, make
 from dreamkit.cli import compare_command
 from dreamkit.sinks import open_sinks
 from dreamkit.video import film
@@ -202,7 +203,7 @@ def test_a_continued_run_goes_on_in_the_same_mlflow_run(tmp_path):
 
 def test_the_page_on_new_environments_works_as_written(tmp_path):
     page = (ROOT / "docs" / "add-your-environment.md").read_text("utf-8")
-    [code] = re.findall(r"```python\n(.*?)```", page, re.S)
+    code, _ = re.findall(r"```python\n(.*?)```", page, re.S)
     (tmp_path / "reach.py").write_text(code)
     command = re.search(r"dreamer-train (.*?run=runs/reach)", page, re.S)[1]
     words = command.replace("\\\n", " ").split()
@@ -214,3 +215,36 @@ def test_the_page_on_new_environments_works_as_written(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "best evaluation" in done.stdout and (tmp_path / "runs/reach/report.html").exists()
+    program = program.replace("train", "evaluate")
+    done = subprocess.run(
+        [sys.executable, "-c", program, "checkpoint=runs/reach", "episodes=1", "videos=1"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert len(list((tmp_path / "runs/reach/videos").glob("*.mp4"))) == 1
+
+
+def test_the_wrapper_of_the_page_makes_one_button_of_two(monkeypatch):
+    page = (ROOT / "docs" / "add-your-environment.md").read_text("utf-8")
+    _, code = re.findall(r"```python\n(.*?)```", page, re.S)
+    pressed = []
+
+    class Theirs(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+        action_space = gymnasium.spaces.MultiDiscrete([3, 2])
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action):
+            pressed.append(tuple(action))
+            return np.zeros(2, np.float32), 0.0, False, False, {}
+
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
+    gymnasium.register("Theirs-v0", Theirs, disable_env_checker=True)
+    exec(code, {})
+    env = make("Mine-v0")
+    env.reset(seed=0)
+    for action in range(6):
+        env.step(action)
+    assert pressed == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]

@@ -7,6 +7,7 @@ from contextlib import suppress
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
 
 
 class Counter(gymnasium.Env):
@@ -87,6 +88,17 @@ class Failing(Counter):
         return obs, reward, terminated, truncated, info
 
 
+class Liar(Counter):
+    """Declares three numbers and returns four."""
+
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+
+    def _observation(self, action):
+        return np.zeros(4, np.float32)
+
+
 class Spaces(gymnasium.Env):
     """Any pair of spaces. Observations are seeded samples; the last action is kept."""
 
@@ -143,12 +155,15 @@ for name, entry in {
     "Failing": Failing,
     "Colours": Colours,
     "Dictionary": dictionary,
+    "Seen": lambda: TimeLimit(Spaces(spaces.Box(0, 255, (30, 40), np.uint8)), 5),
     "Grey": lambda: Spaces(spaces.Box(0, 255, (30, 40), np.uint8)),
     "Offset": lambda: Spaces(VECTOR, spaces.Discrete(3, start=5)),
     "Bounds": lambda: Spaces(VECTOR, spaces.Box(dtype=np.float32, **BOUNDS)),
     "ManyActions": lambda: Spaces(VECTOR, spaces.MultiDiscrete([2, 3])),
     "BinaryActions": lambda: Spaces(VECTOR, spaces.MultiBinary(3)),
-    "EndlessText": lambda: Spaces(spaces.Sequence(spaces.Discrete(3))),
+    "Words": lambda: Spaces(spaces.Text(20)),
+    "Liar": Liar,
+    "Endless": lambda: Spaces(spaces.Sequence(spaces.Discrete(3))),
     "Floats": lambda: Spaces(spaces.Dict({"eye": spaces.Box(0, 1, (9, 9, 3), np.float32)})),
     "Stack": lambda: Spaces(spaces.Box(0, 255, (4, 9, 9, 3), np.uint8)),
     "Long": lambda: Spaces(spaces.Box(0, 1, (120, 120), np.float32)),
