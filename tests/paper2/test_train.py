@@ -155,6 +155,13 @@ def no_gradient_for_reinforce(code):
     yield "shapes", shapes, [(2, 4, 10), (2, 4, 3), (2, 4), (2, 4), (2, 4)]
 
 
+def repeated(state, actor, horizon):
+    """A dream in which nothing happens."""
+    action = actor(torch.cat([state["z"], state["h"]], -1))
+    dream = {"h": state["h"], "z": state["z"], "action": action}
+    return {name: x[:, None].expand(-1, horizon + 1, -1) for name, x in dream.items()}
+
+
 @check(
     "2.20",
     "one dream of one start; type and device are those of the start",
@@ -169,6 +176,7 @@ def types_of_a_dream(code):
         yield name, got, want[name], 1e-4
     yield "dtypes", sorted({str(x.dtype) for x in found}), ["torch.float32"]
     agent.modules.to("meta")
+    agent.world_model.rssm.rollout_imagination = repeated  # all of a learner's own may look inside
     start = {key: x.to("meta") for key, x in starts(agent, 2, dtype=torch.float32).items()}
     yield "devices", sorted({str(x.device) for x in agent.imagine(start)}), ["meta"]
 
