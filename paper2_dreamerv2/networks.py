@@ -28,8 +28,8 @@ def sample_one_hot(logits: Tensor) -> Tensor:
 
     A sample has no slope of its own. `sample + probs - probs.detach()` has the value of the first
     and the gradient of the second. To draw: one uniform number u for each categorical
-    (`torch.rand_like` of a tensor (..., 1)), and the class is the number of cumulative
-    probabilities that are not above u, the last one left out. `torch.distributions` does as well.
+    (`torch.rand_like` of a tensor (..., 1)); its class is how many of the first K - 1 cumulative
+    probabilities are not above u. `torch.distributions` does as well. Keep the type of the logits.
     Paper: Algorithm 1; official dists.py, `OneHotDist.sample`. V2 has no uniform mixture.
     """
     # EXERCISE 2.1: draw a class for each categorical, make it one-hot, pass the gradient through

@@ -268,7 +268,8 @@ class WorldModel(nn.Module):
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], dict]:
         """The loss of a batch of sequences, and the states for all that follows.
 
-        batch    rows (B, T, ...); the reward is transformed already
+        batch    rows (B, T, ...): the observation's parts by name, `action`, `reward` (transformed
+                 already), `is_first`, `is_terminal`; `self.encoder` takes all of it
         return   scalar; what `rollout_observation` returned, attached; metrics
 
         The sum of four parts, each a mean over (B, T) and in the dictionary `losses` by name:

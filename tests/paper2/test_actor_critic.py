@@ -89,7 +89,7 @@ def inverse_of_the_cumulative_distribution(code):
 @check(
     "2.12",
     "the gradient of an action reaches mean and std, also through what is cut off",
-    f"mean {MEAN}, std {STD}; u is 0.5",
+    f"mean {MEAN}, std {STD}; u is 0.5; then one unit of mean 0.95, std 0.3, u 0.0001 and 0.9999",
 )
 def gradient_of_an_action(code):
     mean, std = leaf([MEAN]), leaf([STD])
@@ -102,6 +102,19 @@ def gradient_of_an_action(code):
     to_mean, to_std = gradients(action, mean, std)
     yield "gradient to the mean", to_mean, [[slope for slope, _ in slopes]]
     yield "gradient to the std", to_std, [[slope for _, slope in slopes]]
+    mean, std, ends = leaf([[0.95]]), leaf([[0.3]]), (0.0001, 0.9999)
+    actions = []
+    for u in ends:
+        with draws(uniform=u):
+            actions += [code.actor_critic.TruncatedNormal(mean, std).rsample()]
+    places = [[oracle.cut_normal_quantile(u, 0.95, 0.3)] for u in ends]
+    yield "actions in the far tails, sorted", torch.cat(actions).sort(0).values, places, 1e-4
+    slopes = [
+        oracle.slopes(lambda x, u=u: oracle.cut_normal_quantile(u, *x), [0.95, 0.3]) for u in ends
+    ]
+    both = gradients(sum(actions), mean, std)
+    for name, got, want in zip(("mean", "std"), both, zip(*slopes, strict=True), strict=True):
+        yield f"gradient of their sum to the {name}", got, [[sum(want)]], 1e-3
 
 
 @check(
@@ -121,11 +134,11 @@ def far_tails(code):
 @check(
     "2.12",
     "actions and their gradients are finite and within the bounds, whatever u is",
-    "float32, means [1 -1 0.5 -0.5 0], std 0.1; u is 0, then the largest below 1 that there is",
+    "float32, means [1 -1 0.5 -0.5 -0.97], std 0.1; u is 0, then the largest below 1 that there is",
 )
 def bounds_of_actions(code):
     for name, u in (("0", 0.0), ("almost 1", 1 - 2**-24)):
-        mean = torch.tensor([[1.0, -1.0, 0.5, -0.5, 0.0]], requires_grad=True)
+        mean = torch.tensor([[1.0, -1.0, 0.5, -0.5, -0.97]], requires_grad=True)
         std = torch.full((1, 5), 0.1, requires_grad=True)
         with draws(uniform=u):
             action = code.actor_critic.TruncatedNormal(mean, std).rsample()
@@ -362,6 +375,8 @@ def types_of_the_returns(code):
     data = [torch.tensor(x) for x in (REWARDS, VALUES, CONTINUES)]
     returns = code.actor_critic.compute_lambda_returns(*data)
     yield "dtype", str(returns.dtype), "torch.float32"
+    double = code.actor_critic.compute_lambda_returns(*(x.double() for x in data))
+    yield "dtype of returns from float64", str(double.dtype), "torch.float64"
     for name, x, before in zip(("rewards", "values", "continues"), data,
                                (REWARDS, VALUES, CONTINUES), strict=True):  # fmt: skip
         yield f"{name} after the call", x, before
@@ -429,7 +444,9 @@ def weights_have_no_gradient(code):
 )
 def types_of_the_weights(code):
     compute = code.actor_critic.compute_discount_weights
-    yield "dtype", str(compute(torch.tensor([[0.5, 0.8, 0.3]])).dtype), "torch.float32"
+    for kind in (torch.float32, torch.float64):
+        weights = compute(torch.tensor([[0.5, 0.8, 0.3]], dtype=kind))
+        yield f"dtype from {kind}", str(weights.dtype), str(kind)
     yield "device", str(compute(torch.ones(2, 3, device="meta")).device), "meta"
 
 

@@ -55,8 +55,8 @@ def slope_of_probs(logits: list, weights: list) -> list:
 @check(
     "2.1",
     "a sample is one class of each categorical, one-hot; the last dimension holds the classes",
-    "logits (B, S, K) = (2, 3, 4), one class with more than half of the probability; the centre "
-    "of chance lies in it",
+    "logits (B, S, K) = (2, 3, 4), then (3, 4) and (4,) of them; one class with more than half of "
+    "the probability; the centre of chance lies in it",
 )
 def one_class_of_each(code):
     logits = torch.tensor(GROUPS, dtype=F64)
@@ -68,13 +68,16 @@ def one_class_of_each(code):
     yield "logits after the calls", logits, GROUPS
     single = code.networks.sample_one_hot(logits.float())
     yield "sample in float32", single, want
-    yield "dtype", str(single.dtype), "torch.float32"
+    yield "dtype of it", str(single.dtype), "torch.float32"
+    double = str(code.networks.sample_one_hot(logits).dtype)
+    yield "dtype of a sample of float64", double, "torch.float64"
 
 
 @check(
     "2.1",
     "classes are drawn with their probabilities, and every categorical has a draw of its own",
-    "9,000 rows of two categoricals each, probabilities .3 .25 .45 and .45 .25 .3; real chance",
+    "9,000 rows of two categoricals each, probabilities .3 .25 .45 and .45 .25 .3, then .97 .03; "
+    "real chance",
 )
 def shares_of_the_classes(code):
     rows = [[math.log(p) for p in CHANCES], [math.log(p) + 3 for p in CHANCES[::-1]]]
@@ -88,6 +91,8 @@ def shares_of_the_classes(code):
         shares, both = sample.mean(0), (sample[:, 0, 0] * sample[:, 1, 0]).mean()
         drawn = sample[:, 0].argmax(-1).unique().tolist()
         later = torch.stack(again)[:, 0].argmax(-1).unique().tolist()
+        rare = torch.tensor([math.log(0.97), math.log(0.03)], dtype=F64).expand(9000, 2)
+        share = float(code.networks.sample_one_hot(rare.contiguous())[:, 1].mean())
     yield "shape", tuple(sample.shape), (9000, 2, 3)
     yield "is every number 0 or 1?", one_hot, True
     yield "does every sample add up to 1?", sums, True
@@ -96,6 +101,7 @@ def shares_of_the_classes(code):
             near = abs(float(shares[s, k]) - p) < 0.02
             yield f"is about {p} of categorical {s} class {k}?", near, True
     yield "are about .3 · .45 of the rows class 0 twice?", abs(float(both) - 0.135) < 0.02, True
+    yield "is a class of probability .03 drawn about as often?", abs(share - 0.03) < 0.01, True
     yield "classes that are drawn at all for categorical 0", drawn, [0, 1, 2]
     yield "the same for one row in 40 calls", later, [0, 1, 2]
 

@@ -451,7 +451,10 @@ def filter_of_irregular_numbers(code):
     inputs = [embeds, actions, is_first, *state.values()]
     before = [x.clone() for x in inputs]
     expected = slow_filter(model, embeds, actions, is_first, state)
-    got = model.rollout_observation(embeds, actions, is_first, state)
+    given = dict(state)
+    got = model.rollout_observation(embeds, actions, is_first, given)
+    replaced = [key for key in state if given[key] is not state[key]]
+    yield "parts that the call replaced in the dictionary `state` it was given", replaced, []
     keys = dict(h="h", post_logits="post", z="z", prior_logits="prior")
     for t in range(T):
         for key, name in keys.items():
@@ -528,7 +531,7 @@ def gradient_through_time(code):
     model = rssm_of(code)
     embeds, actions = (x[1:2, :3].clone().requires_grad_() for x in sequences())
     state = {key: x[1:2].clone().requires_grad_() for key, x in start().items()}
-    got = model.rollout_observation(embeds, actions, state=state)
+    got = model.rollout_observation(embeds, actions, state=dict(state))
     p, rows, acts = values(model), embeds[0].tolist(), actions[0].tolist()
     h, z = state["h"][0].tolist(), state["z"][0].tolist()
     base = oracle.discrete_filter(rows, acts, [0, 0, 0], h, z, p, K)

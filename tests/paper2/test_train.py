@@ -143,13 +143,18 @@ def gradient_through_the_dream(code):
 @check(
     "2.20",
     "REINFORCE needs no gradient through the dream",
-    given="a discrete actor of three actions, ρ = 1; N=2, L=3",
+    given="ρ = 1; N=2, L=3; the first start is terminal; then a discrete actor of three actions",
 )
 def no_gradient_for_reinforce(code):
-    agent = agent_of(code, discrete=True, actions=3)
-    found = agent.imagine(starts(agent, 2))
+    agent = steered(agent_of(code, discrete=True, actions=2))
+    start = starts(agent, 2, (1.0, 0.0))
+    found, want = agent.imagine(start), dreamed(agent, start)
     attached = [name for name, x in zip(NAMES, found, strict=True) if x.requires_grad]
     yield "what has a gradient", attached, []
+    for name, got in zip(NAMES, found, strict=True):
+        yield f"{name}, for a policy that returns tanh(feature · weight + bias)", got, want[name]
+    agent = agent_of(code, discrete=True, actions=3)
+    found = agent.imagine(starts(agent, 2))
     yield "each action is one-hot, but for the first", found[1].sum(-1), [[0.0, 1.0, 1.0, 1.0]] * 2
     shapes = [tuple(x.shape) for x in found]
     yield "shapes", shapes, [(2, 4, 10), (2, 4, 3), (2, 4), (2, 4), (2, 4)]
@@ -258,12 +263,17 @@ def losses_with_reinforce(code):
 
 @check(
     "2.21",
-    "ρ is the agent's, entropy_scale and λ are options",
-    given="ρ=0 (option rho: 0.9), entropy_scale 0, λ=0.5; then 0.3, 0.7 and 0.95; N=2, L=3",
+    "ρ is the agent's, entropy_scale and λ are options; the continues are what imagine() says",
+    given="ρ=0 (option rho: 0.9), entropy_scale 0, λ=0.5; then 0.3, 0.7 and 0.95, without a "
+    "continue predictor and in a space of continuous actions; N=2, L=3",
 )
 def losses_with_other_options(code):
-    for rho, scale, lambda_ in ((0.0, 0.0, 0.5), (0.3, 0.7, 0.95)):
-        agent = agent_of(code, discrete=True, actions=3, entropy_scale=scale, lambda_=lambda_)
+    for rho, scale, lambda_, discrete in ((0.0, 0.0, 0.5, True), (0.3, 0.7, 0.95, False)):
+        options = dict(entropy_scale=scale, lambda_=lambda_, use_continue=discrete)
+        agent = agent_of(code, discrete=discrete, actions=3, **options)
+        if not discrete:  # its policy has to have log-probabilities that the slow loops know
+            buttons = agent_of(code, discrete=True, actions=3)
+            agent.actor = agent.modules["actor"] = buttons.actor
         agent.rho = rho
         data = dream_of(agent, 2)
         (losses, metrics), want = losses_of(agent, data), expected(agent, data)
@@ -448,6 +458,7 @@ def one_step(code):
 def decay_then_step(code):
     for name in ("critic", "model"):
         agent = plain_agent(code)
+        agent.updates = 4 * (name == "model")
         before = firsts(agent, name)
         agent.update(name, weighted_sum(agent, name))
         want = [0.9 * b - RATES[name] * slope_of(i) for i, b in enumerate(before)]
@@ -476,16 +487,16 @@ def gradient_at_the_old_parameters(code):
     "2.22",
     "the gradient of all parameters together is scaled down to the norm `clip`; decay is no part "
     "of it",
-    given="slopes 0.01, 0.02 … times 1,000; clip 0.5, then 3; decay 0.1",
+    given="slopes 0.01, 0.02 … times 1,000; clip 0.5 (critic), then 3 (all three); decay 0.1",
 )
 def clipped_together(code):
-    for clip in (0.5, 3.0):
+    for name, clip in (("critic", 0.5), ("critic", 3.0), ("actor", 3.0), ("model", 3.0)):
         agent = plain_agent(code, clip)
-        before, norm = firsts(agent, "critic"), norm_of(agent, "critic", 1000.0)
-        agent.update("critic", weighted_sum(agent, "critic", 1000.0))
-        scale = RATES["critic"] * clip / norm * 1000
+        before, norm = firsts(agent, name), norm_of(agent, name, 1000.0)
+        agent.update(name, weighted_sum(agent, name, 1000.0))
+        scale = RATES[name] * clip / norm * 1000
         want = [0.9 * b - scale * slope_of(i) for i, b in enumerate(before)]
-        yield f"the critic's tensors, clip {clip:g}", firsts(agent, "critic"), want
+        yield f"the {name}'s tensors, clip {clip:g}", firsts(agent, name), want
 
 
 @check(
@@ -548,7 +559,7 @@ def other_parts_stay(code):
     "2.22",
     "the agent's own Adam: decay is neither part of the gradient nor scaled by the learning rate",
     given="critic_lr 0.01, decay 0.1, slopes 0.02 · (n + 1); Adam's first step is lr · g / (|g| + "
-    "1e-5)",
+    "1e-5); then a second update with slopes of half the size and the other sign",
 )
 def step_of_adam(code):
     agent = agent_of(code, critic_lr=0.01, weight_decay=DECAY)
@@ -557,3 +568,9 @@ def step_of_adam(code):
     slopes = [2 * slope_of(i) for i in range(len(before))]
     want = [0.9 * b - 0.01 * g / (g + 1e-5) for b, g in zip(before, slopes, strict=True)]
     yield "the critic's tensors", firsts(agent, "critic"), want
+    agent.update("critic", weighted_sum(agent, "critic", -1.0))
+    for i, g in enumerate(slopes):
+        mean = (0.9 * 0.1 * g - 0.1 * g / 2) / (1 - 0.9**2)
+        square = (0.999 * 0.001 * g**2 + 0.001 * (g / 2) ** 2) / (1 - 0.999**2)
+        want[i] = 0.9 * want[i] - 0.01 * mean / (math.sqrt(square) + 1e-5)
+    yield "the critic's tensors after a second update", firsts(agent, "critic"), want

@@ -531,6 +531,22 @@ MISTAKES = {
     ],
     "2.16": [
         (
+            "policy = actor(feature[:, :-2].detach())\n"
+            "    log_prob, entropy = policy.log_prob(action[:, 1:-1].detach()), policy.entropy()\n"
+            "    advantage = (returns[:, 1:] - values[:, :-2]).detach()\n"
+            "    objective = rho * log_prob * advantage + (1 - rho) * returns[:, 1:]\n"
+            "    objective = objective + entropy_scale * entropy\n"
+            "    return -(weights[:, :-2].detach() * objective).mean(), entropy",
+            "policy = actor(feature[:, :-1].detach())\n"
+            "    log_prob, entropy = policy.log_prob(action[:, 1:].detach()), policy.entropy()\n"
+            "    advantage = (returns - values[:, :-1]).detach()\n"
+            "    objective = rho * log_prob * advantage + (1 - rho) * returns\n"
+            "    objective = objective + entropy_scale * entropy\n"
+            "    return -(weights[:, :-1].detach() * objective).mean(), entropy",
+            "you pair action i + 1 with the return of state i, L terms in all; but that return "
+            "began before the action: the return of state i + 1 tells, and there are L - 1 terms",
+        ),
+        (
             "action[:, 1:-1]",
             "action[:, :-2]",
             "you pair a state with the action that led *to* it; the policy there chose the next, "

@@ -210,6 +210,12 @@ MISTAKES = {
     ],
     "2.6": [
         (
+            'state = {"h": h, "z": z}',
+            'state["h"], state["z"] = h, z',
+            "you change the dictionary that the caller gave you: its state is gone afterwards; "
+            "make a new dictionary for each step",
+        ),
+        (
             'state["h"] * mask',
             'state["h"]',
             "you do not reset h: where an episode begins it would still know the last one",

@@ -4,6 +4,12 @@ MISTAKES = {
     "2.20": [
         (
             "self.actor(feature).rsample()",
+            "self.actor(feature).mode() if self.discrete else self.actor(feature).rsample()",
+            "you dream with the mode where actions are discrete: REINFORCE has nothing to compare "
+            "then, so take a sample",
+        ),
+        (
+            "self.actor(feature).rsample()",
             "self.actor(feature).mode()",
             "you dream with the policy's mode: the actor learns from what it would really do, "
             "so take a sample",
@@ -137,6 +143,12 @@ MISTAKES = {
         ),
     ],
     "2.21": [
+        (
+            "values, continues[:, :-1], 1, c.lambda_",
+            "values, continues[:, :-1], 1 if c.use_continue else c.gamma, c.lambda_",
+            "without a continue predictor γ counts twice: `predict` gives γ everywhere, so the "
+            "discount is in the continues there too, and gamma is always 1",
+        ),
         (
             "compute_lambda_returns(rewards[:, :-1], values, continues[:, :-1], 1, c.lambda_)",
             "compute_lambda_returns(rewards[:, 1:], values, continues[:, 1:], 1, c.lambda_)",
