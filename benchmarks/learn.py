@@ -59,8 +59,8 @@ def summarise(evals: list[dict], fresh: float, goal: float) -> dict:
         "steps": solved["step"] if solved else None,
         "seconds": solved["seconds"] if solved else None,
         "best": max(row["return"] for row in evals),
-        "fresh_100_episodes": round(fresh, 1),
-        "curve": [[row["step"], row["seconds"], round(row["return"], 1)] for row in evals],
+        "fresh_100_episodes": float(f"{fresh:.4g}"),
+        "curve": [[row["step"], row["seconds"], float(f"{row['return']:.4g}")] for row in evals],
     }
 
 
