@@ -1,4 +1,4 @@
-"""Both agents on the suites: train, stop in the middle, go on in another process, evaluate."""
+"""The agents on the suites: train, stop in the middle, go on in another process, evaluate."""
 
 import re
 import signal
@@ -13,6 +13,11 @@ from dreamkit import UserError, checkpoint, make
 V1 = [
     *["agent=dreamerv1", "agent.rnn_hidden_dim=16", "agent.state_dim=4", "agent.hidden_dim=16"],
     *["agent.depth=2", "agent.units=16", "agent.actor_delay=0"],
+]
+V2 = [
+    *["agent=dreamerv2", "agent.rnn_hidden_dim=16", "agent.rssm_hidden_dim=16"],
+    *["agent.num_categoricals=4", "agent.num_categories=4", "agent.hidden_dim=16"],
+    "agent.embed_dim=64",
 ]
 V3 = ["agent=dreamerv3", *(option for option in AGENT if "batch" not in option)]
 SHORT = [
@@ -31,10 +36,12 @@ TASKS = {
 @pytest.mark.parametrize(
     "agent, task",
     [
+        (V2, "atari_pong"),
         (V3, "atari_pong"),
         (V1, "dmc_walker_walk"),
         (V3, "dmc_walker_walk"),
         (V1, "dmc_walker_walk_pixels"),
+        (V2, "dmc_walker_walk_pixels"),
         (V3, "dmc_walker_walk_pixels"),
         (V3, "vizdoom_basic"),
     ],
@@ -51,6 +58,11 @@ def test_an_agent_trains_stops_goes_on_exactly_and_is_evaluated(
     except UserError as error:  # a library or OpenGL is missing
         pytest.skip(str(error))
     command = [f"task={task}", *agent, *SHORT, *options]
+    if agent is V2:  # its own names, which are those of its paper
+        names = {"agent.batch_length": "agent.seq_len"}
+        names["agent.imagine_length"] = "agent.imagination_horizon"
+        pairs = (item.split("=", 1) for item in command)
+        command = ["=".join([names.get(key, key), value]) for key, value in pairs]
     assert train(*command, "run=whole") == 0, train.err
 
     stopped = Started([*command, "run=run"], tmp_path, die_at=("update", 4, signal.SIGTERM))
