@@ -13,6 +13,7 @@ Decisions a second, an action repeat counted once. The three are measured in tur
 the medians are shown.
 """
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -87,6 +88,7 @@ def stepper(env) -> Callable[[], None]:
         state["done"] = terminated or truncated
         state["step"] += 1
 
+    step.close = env.close
     return step
 
 
@@ -131,13 +133,16 @@ def measure(arguments: list[str]) -> int:
     seconds, envs = float(options["seconds"]), int(options["envs"])
     print("task                         raw     wrapped   share   collected   share")
     for task in options["tasks"].split(","):
-        with tempfile.TemporaryDirectory() as folder:
+        # ViZDoom's own environment writes files where it stands.
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             name = task.partition(":")[0]
             steps = (
                 (raw(name), 1), (stepper(make(name)), 1),
                 (collector(task, envs, Path(folder)), envs),
             )  # fmt: skip
             rates = [[speed(step, seconds / TURNS, n) for step, n in steps] for _ in range(TURNS)]
+            for step, _ in steps[:2]:
+                getattr(step, "close", lambda: None)()
         own, wrapped, collected = np.median(rates, 0)
         print(
             f"{task:<24} {own:9,.0f} {wrapped:11,.0f} {wrapped / own:7.0%} {collected:11,.0f} "
