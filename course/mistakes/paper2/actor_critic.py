@@ -295,6 +295,11 @@ MISTAKES = {
     ],
     "2.14": [
         (
+            "returns = [values[:, -1]]",
+            "returns = [rewards[:, -1]]",
+            "you begin with the last reward: beyond the dream stands the value of its last state",
+        ),
+        (
             "values[:, t + 1]",
             "values[:, t]",
             "you mix in v_t; what follows state t is worth v_{t+1}",

@@ -229,6 +229,11 @@ MISTAKES = {
     ],
     "2.10": [
         (
+            "x.reshape(*image.shape[:-3], -1)",
+            "x.reshape(image.shape[0], image.shape[1], -1)",
+            "you count on two leading dimensions; there may be one, two or none",
+        ),
+        (
             "F.elu(",
             "F.relu(",
             "you use ReLU as V1 did: V2 has ELU everywhere, in convolutions too",

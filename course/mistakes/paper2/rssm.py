@@ -101,6 +101,11 @@ POSTERIOR = latent_mistakes(
 MISTAKES = {
     "2.3": [
         (
+            'self.rnn(F.elu(self.fc_in(x)), prev_state["h"])',
+            'self.rnn(prev_state["h"], F.elu(self.fc_in(x)))',
+            "you exchange what goes into the GRU: the input comes first, the previous h second",
+        ),
+        (
             "F.elu(self.fc_in(x))",
             "self.fc_in(x)",
             "there is no activation after fc_in: an ELU belongs there",
@@ -688,6 +693,17 @@ MISTAKES = {
         ),
     ],
     "2.19": [
+        (
+            'normal_loss(self.reward(feature), batch["reward"]).mean()',
+            'F.mse_loss(self.reward(feature), batch["reward"])',
+            "mse_loss is the whole squared error; the likelihood of a Normal has half of it: "
+            "normal_loss",
+        ),
+        (
+            ", c.kl_balance, c.free_nats",
+            "",
+            "you leave kl_loss its defaults: kl_balance and free_nats are options of the agent",
+        ),
         (
             "c.kl_scale * balanced",
             "balanced",

@@ -3,6 +3,11 @@
 MISTAKES = {
     "2.20": [
         (
+            "continues = torch.cat([first[:, None], continues[:, 1:]], 1)",
+            "continues = torch.cat([first[:, None], c.gamma * continues[:, 1:]], 1)",
+            "γ counts twice after the start: the predicted continues contain it",
+        ),
+        (
             "self.actor(feature).rsample()",
             "self.actor(feature).mode() if self.discrete else self.actor(feature).rsample()",
             "you dream with the mode where actions are discrete: REINFORCE has nothing to compare "
