@@ -4,15 +4,20 @@
 
 prints one JSON line. Without arguments it times the standard case: vectors of 24, 6 continuous
 actions, deter 256, hidden 128, 16×16 latents, batch 16×64, horizon 15, fp32, eager, one CPU core.
+For DreamerV1 (32 Normals) and DreamerV2 it is the same world with the same widths.
 
     agent=dreamerv3  size=standard|tiny|12M|...  observation=vector|image  batch=16  length=64
-    horizon=15  device=cpu|cuda  dtype=float32  threads=1  repeats=10  agent.KEY=VALUE
+    horizon=15  device=cpu|cuda  precision=fp32|bf16  compile=false  threads=1  repeats=10
+    memory=false  agent.KEY=VALUE
 
 plain_flops   operations of the plain code of this configuration, forward and backward, counted by
               torch's FlopCounterMode; kept in plain_flops.json for the published cases, so that
               doing less work later counts as being faster
 peak_flops    multiplications and additions per second of a fp32 matrix product in the same run
 floor_ratio   median time ÷ (plain_flops ÷ peak_flops): 1 is what the matrix products alone need
+With memory=true, which takes two more updates:
+saved_mib     what an update keeps for its backward pass, parameters not counted
+update_mib    the most that is alive at once during an update, beyond what was there before it
 """
 
 import ast
@@ -20,6 +25,7 @@ import json
 import statistics
 import sys
 import time
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,14 +34,24 @@ import torch
 
 from dreamkit import UserError, agents
 from dreamkit.cli import command
+from dreamkit.speed import accelerate, keep_memory
 
-STANDARD = dict(deter=256, hidden=128, stoch=16, classes=16, units=128, depth=16)
+STANDARD = {
+    "dreamerv1": dict(
+        rnn_hidden_dim=256, hidden_dim=128, state_dim=32, units=128, depth=16, use_continue=True
+    ),
+    "dreamerv2": dict(
+        rnn_hidden_dim=256, rssm_hidden_dim=128, num_categoricals=16, num_categories=16,
+        embed_dim=512, hidden_dim=128, use_continue=True,
+    ),
+    "dreamerv3": dict(deter=256, hidden=128, stoch=16, classes=16, units=128, depth=16),
+}  # fmt: skip
 FLOPS_FILE = Path(__file__).with_name("plain_flops.json")
 DEFAULTS = dict(
     agent="dreamerv3", size="standard", observation="vector", batch=16, length=64, horizon=15,
-    device="cpu", dtype="float32", threads=1, repeats=10,
+    device="cpu", precision="fp32", compile="false", threads=1, repeats=10,
+    memory="false",
 )  # fmt: skip
-NAMES = ("agent", "size", "observation", "device", "dtype")  # options whose value is a word
 
 
 def parse(arguments: list[str]) -> tuple[dict, dict]:
@@ -47,7 +63,7 @@ def parse(arguments: list[str]) -> tuple[dict, dict]:
             if key.startswith("agent."):
                 agent_options[key.removeprefix("agent.")] = ast.literal_eval(value)
             elif key in options:
-                options[key] = value if key in NAMES else int(value)
+                options[key] = type(DEFAULTS[key])(value)
             else:
                 raise UserError(f"unknown option {item!r}; see the top of benchmarks/update.py")
         except (ValueError, SyntaxError):
@@ -58,13 +74,13 @@ def parse(arguments: list[str]) -> tuple[dict, dict]:
 def build(options: dict, agent_options: dict):
     """(agent, synthetic batch) of a case."""
     module = agents.load(options["agent"])
-    sizes = {"standard": STANDARD} | module.SIZES
+    sizes = {"standard": STANDARD.get(options["agent"], {})} | module.SIZES
     if options["size"] not in sizes:
         raise UserError(f"unknown size {options['size']!r}: one of {', '.join(sizes)}")
     if options["observation"] not in ("vector", "image"):
         raise UserError("observation is vector or image")
-    if options["dtype"] != "float32":
-        raise UserError("dtype: float32 is what the agents compute in")
+    if not {options["compile"], options["memory"]} <= {"true", "false"}:
+        raise UserError("compile and memory are true or false")
     shape = dict(batch_size=options["batch"], batch_length=options["length"])
     shape["imagine_length"] = options["horizon"]
     names = getattr(module, "NAMES", {})
@@ -132,7 +148,7 @@ def peak_flops(device: str, repeats: int = 10) -> float:
 
 
 def peak_memory(device: str) -> float:
-    """MiB: allocated on the GPU, or the process's largest resident size."""
+    """MiB: allocated on the GPU, or the process's largest resident size, so far."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated() / 2**20
     try:
@@ -143,16 +159,59 @@ def peak_memory(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
+def saved_memory(agent, batch: dict) -> float:
+    """MiB that one update keeps for its backward pass: every block of memory once."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in agent.parameters}
+    blocks = {}
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        storage = x.untyped_storage()
+        if storage.data_ptr() not in own:
+            blocks[storage.data_ptr()] = storage.nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        agent.train_step(batch)
+    return sum(blocks.values()) / 2**20
+
+
+def live_memory(agent, batch: dict) -> float:
+    """MiB of tensors that are alive at once during an update, at most, beyond those before it."""
+    if agent.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        agent.train_step(batch)
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        agent.train_step(batch)
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    sizes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(accumulate(sizes)) / 2**20
+
+
 def measure(arguments: list[str]) -> int:
     """The command: time a case and print one JSON line."""
-    options, agent_options = parse(arguments)
+    print(json.dumps(run_case(*parse(arguments))))
+    return 0
+
+
+def run_case(options: dict, agent_options: dict) -> dict:
+    """Time a case: the options and what was measured."""
     device = options["device"]
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("device=cuda: torch sees no GPU here")
     torch.set_num_threads(options["threads"])
     agent, batch = build(options, agent_options)
+    accelerate(agent, options["precision"])
+    keep_memory()
     flops = plain_flops(agent, batch, options, agent_options)
+    accelerate(agent, compile=options["compile"] == "true")
     agent.train_step(batch)  # warm-up
+    memory = {}
+    if options["memory"] == "true":
+        memory["saved_mib"] = round(saved_memory(agent, batch), 1)
+        memory["update_mib"] = round(live_memory(agent, batch), 1)
     peak, times = peak_flops(device), []
     for _ in range(options["repeats"]):
         synchronize(device)
@@ -162,7 +221,7 @@ def measure(arguments: list[str]) -> int:
         times.append(time.perf_counter() - start)
     peak = max(peak, peak_flops(device))
     median = statistics.median(times)
-    result = options | agent_options | {
+    return options | agent_options | {
         "parameters": sum(p.numel() for p in agent.parameters),
         "median_ms": round(1e3 * median, 2),
         "min_ms": round(1e3 * min(times), 2),
@@ -172,9 +231,7 @@ def measure(arguments: list[str]) -> int:
         "floor_ratio": round(median / (flops / peak), 3),
         "peak_memory_mib": round(peak_memory(device), 1),
         "torch": torch.__version__,
-    }  # fmt: skip
-    print(json.dumps(result))
-    return 0
+    } | memory  # fmt: skip
 
 
 if __name__ == "__main__":

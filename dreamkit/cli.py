@@ -100,6 +100,7 @@ def train_command(arguments: list[str]) -> int:
     import torch
     from filelock import FileLock, Timeout
 
+    from dreamkit.speed import keep_memory
     from dreamkit.watchdog import watching
 
     run = value_of(arguments, "run", "")
@@ -113,6 +114,7 @@ def train_command(arguments: list[str]) -> int:
     cfg["run"] = str(folder)
     if cfg["threads"]:
         torch.set_num_threads(cfg["threads"])
+    keep_memory()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", timeout=0)

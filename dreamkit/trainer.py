@@ -20,6 +20,7 @@ from dreamkit.collect import Collector, EnvironmentFailure, action_size, evaluat
 from dreamkit.loggers import Console, JsonLines
 from dreamkit.replay import LATENTS_SAVED, Replay
 from dreamkit.sinks import open_sinks
+from dreamkit.speed import accelerate
 
 EVALUATION = 1_000_003  # added to the run's seed: evaluation never meets training episodes
 
@@ -33,6 +34,8 @@ class RunConfig:
     run: str | None = None  # folder; null: runs/ with date, agent and task
     device: str = "auto"
     threads: int = 1  # of torch on the CPU; small agents are slower with more. 0: torch decides
+    precision: str = "fp32"  # bf16: matrix products of updates in half precision
+    compile: bool = False  # the RSSM's steps by torch.compile: faster after a minute
     envs: int = 4
     train_ratio: float = 32.0  # replayed rows per collected row
     prefill: int = 0  # rows before the first update; 0: as many as one batch
@@ -108,6 +111,7 @@ class Trainer:
         self.collector = Collector(make_many(cfg["envs"]), cfg["seed"])
         env = self.collector.slots[0].env
         self.agent = checkpoint.build_agent(checkpoint.header(cfg), env, self.device)
+        accelerate(self.agent, cfg["precision"], cfg["compile"])
         options = self.agent.config
         self.batch = (options.batch_size, options.batch_length)
         self.latent_space = getattr(self.agent, "latent_space", {})

@@ -31,11 +31,11 @@ class DiscreteActor(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """(..., F) → log-probabilities (..., A)"""
-        return unimix(self.mlp(feature), self.ratio)
+        return unimix(self.mlp(feature), self.ratio).log()
 
     def sample(self, policy: Tensor) -> Tensor:
         """Log-probabilities (..., A) → one-hot actions (..., A), without gradient."""
-        return sample_one_hot(policy.detach())
+        return sample_one_hot(policy.detach().exp())
 
     def log_prob(self, policy: Tensor, action: Tensor) -> Tensor:
         """Log-probabilities (..., A), one-hot actions (..., A) → (...) nats"""
@@ -176,7 +176,7 @@ def critic_loss(critic, logits: Tensor, target: Tensor, slow_value: Tensor, weig
 
     Official agent.py, `imag_loss` and `repl_loss`, with slowreg = 1.
     """
-    loss = critic.loss(logits, target.detach()) + critic.loss(logits, slow_value.detach())
+    loss = critic.loss(logits, target.detach(), slow_value.detach())
     return (weight.detach() * loss).mean()
 
 

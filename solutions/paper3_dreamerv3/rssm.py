@@ -91,6 +91,11 @@ class RSSM(nn.Module):
         reset, candidate, update = (gate.flatten(-2) for gate in gates.chunk(3, -1))
         return gru_update(h, reset, candidate, update)
 
+    def split(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """The inverse of `feature`. (..., F) → h (..., H), z (..., S, K)"""
+        h, z = state.split([self.deter, self.stoch * self.classes], -1)
+        return h, z.unflatten(-1, (self.stoch, self.classes))
+
     def to_blocks(self, x: Tensor) -> Tensor:
         """(B, H) → (B, G, H / G)"""
         return x.unflatten(-1, (self.blocks, -1))
@@ -128,36 +133,51 @@ class RSSM(nn.Module):
         keep = 1 - is_first.to(h.dtype)
         action_in = self.a_in(self.bound_action(actions) * keep[..., None])  # (B, T, hidden)
         embed_in = self.post_embed(embeds)  # (B, T, hidden)
-        hs, zs, logits = [], [], []
-        for t in range(embeds.shape[1]):
-            h, z = h * keep[:, t, None], z * keep[:, t, None, None]
-            h = self.sequence_model(h, z, action_in[:, t])
-            logits.append(self.posterior(h, embed_in[:, t]))
-            z = self.sample(logits[-1])
-            hs.append(h)
-            zs.append(z)
-        return torch.stack(hs, 1), torch.stack(zs, 1), torch.stack(logits, 1)
+        steps = []
+        for now in zip(keep.unbind(1), action_in.unbind(1), embed_in.unbind(1), strict=True):
+            h, z, logits = self.observe_step(h, z, *now)
+            steps.append((h, z, logits))
+        hs, zs, logits = (torch.stack(x, 1) for x in zip(*steps, strict=True))
+        return hs, zs, logits
+
+    def observe_step(
+        self, h: Tensor, z: Tensor, keep: Tensor, action_in: Tensor, embed_in: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One step of `observe`, without what can be computed for all T at once.
+
+        h, z                  (B, H), (B, S, K)
+        keep                  (B,)   0 where an episode begins
+        action_in, embed_in   (B, hidden)
+        return                h (B, H), z (B, S, K), posterior logits (B, S, K)
+        """
+        h = self.sequence_model(h * keep[:, None], z * keep[:, None, None], action_in)
+        logits = self.posterior(h, embed_in)
+        return h, self.sample(logits), logits
 
     @torch.no_grad()
     def imagine(
         self, h: Tensor, z: Tensor, policy: Callable[[Tensor], Tensor], horizon: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """Dream ahead with the prior. No gradient: V3's actor learns by REINFORCE alone.
 
         h, z      (N, H), (N, S, K)   states to start from
-        policy    feature (N, H + S·K) → action (N, A)
-        return    h (N, 1 + horizon, H), z (N, 1 + horizon, S, K), actions (N, 1 + horizon, A)
+        policy    feature (N, F) → action (N, A)
+        return    features (N, 1 + horizon, F), actions (N, 1 + horizon, A)
 
         State 0 is the start. `actions[:, t]` is taken at state t and leads to state t + 1.
         """
-        hs, zs, actions = [h], [z], [policy(feature(h, z))]
+        states = [feature(h, z)]
+        actions = [policy(states[0])]
         for _ in range(horizon):
-            h = self.sequence_model(h, z, self.a_in(self.bound_action(actions[-1])))
-            z = self.sample(self.prior(h))
-            hs.append(h)
-            zs.append(z)
-            actions.append(policy(feature(h, z)))
-        return torch.stack(hs, 1), torch.stack(zs, 1), torch.stack(actions, 1)
+            h, z = self.imagine_step(h, z, actions[-1])
+            states.append(feature(h, z))
+            actions.append(policy(states[-1]))
+        return torch.stack(states, 1), torch.stack(actions, 1)
+
+    def imagine_step(self, h: Tensor, z: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """The next state of a dream. (N, H), (N, S, K), (N, A) → (N, H), (N, S, K)"""
+        h = self.sequence_model(h, z, self.a_in(self.bound_action(action)))
+        return h, self.sample(self.prior(h))
 
 
 def gru_update(h: Tensor, reset: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
@@ -167,7 +187,7 @@ def gru_update(h: Tensor, reset: Tensor, candidate: Tensor, update: Tensor) -> T
     """
     candidate = torch.tanh(torch.sigmoid(reset) * candidate)
     update = torch.sigmoid(update - 1)
-    return update * candidate + (1 - update) * h
+    return h + update * (candidate - h)
 
 
 def kl_loss(
@@ -181,15 +201,15 @@ def kl_loss(
     KL(posterior ‖ prior), summed over the S categoricals, and not below `free_nats` for each (b, t)
     alone: below it a term has no gradient. Paper: section "World model learning".
     """
-    log_post, log_prior = unimix(posterior, ratio), unimix(prior, ratio)
-    dyn = kl_divergence(log_post.detach(), log_prior)
-    rep = kl_divergence(log_post, log_prior.detach())
+    posterior, prior = unimix(posterior, ratio), unimix(prior, ratio)
+    dyn = kl_divergence(posterior.detach(), prior)
+    rep = kl_divergence(posterior, prior.detach())
     return dyn.clamp(min=free_nats), rep.clamp(min=free_nats)
 
 
-def kl_divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     """Σ p (log p - log q) over categoricals and classes. (..., S, K), (..., S, K) → (...)"""
-    return (log_p.exp() * (log_p - log_q)).sum((-2, -1))
+    return (p * (p.log() - q.log())).sum((-2, -1))
 
 
 class WorldModel(nn.Module):
@@ -243,8 +263,8 @@ class WorldModel(nn.Module):
         losses = {key: loss.mean() for key, loss in losses.items()}
         metrics = {f"loss/{key}": loss.detach() for key, loss in losses.items()}
         with torch.no_grad():  # without the free nats
-            log_post, log_prior = unimix(posterior, c.unimix), unimix(prior, c.unimix)
-            metrics["kl"] = kl_divergence(log_post, log_prior).mean()
+            probs = unimix(posterior, c.unimix), unimix(prior, c.unimix)
+            metrics["kl"] = kl_divergence(*probs).mean()
         return sum(losses.values()), (h, z), metrics
 
     def predict(self, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -130,6 +130,8 @@ class Agent:
     action_space   a space with .n (discrete) or .shape (continuous, in [-1, 1])
     """
 
+    half_precision = True  # train_step may run under torch.autocast
+
     def __init__(self, obs_space: dict, action_space, config: Config, device: str = "cpu"):
         c = self.config = config
         self.device = torch.device(device)
@@ -225,17 +227,18 @@ class Agent:
         c = self.config
         last = c.imagine_last or h.shape[1]
         h, z = h[:, -last:], z[:, -last:]
-        state, actions, rewards, continues = self.imagine(h, z)
+        state, policy, actions, rewards, continues = self.imagine(h, z)
+        slow_values = self.slow_critic.mean(self.slow_critic(state))
         value_logits = self.critic(state)
-        values = self.critic.mean(value_logits).detach()
+        values = self.critic.mean(value_logits.detach())
         never = torch.zeros_like(continues)  # a dream is cut nowhere but at its end
         returns = compute_lambda_returns(rewards, values, continues, never, c.lambda_)
         # From here on without the last state, which has no return.
-        state, actions, values = state[:, :-1], actions[:, :-1], values[:, :-1]
+        policy, actions, values = policy[:, :-1], actions[:, :-1], values[:, :-1]
+        value_logits, slow_values = value_logits[:, :-1], slow_values[:, :-1]
         weight = imagination_weights(continues)[:, :-1]
-        policy_loss, metrics = self.policy_loss(state, actions, returns, values, weight)
-        slow_values = self.slow_critic.mean(self.slow_critic(state))
-        value_loss = critic_loss(self.critic, value_logits[:, :-1], returns, slow_values, weight)
+        policy_loss, metrics = self.policy_loss(policy, actions, returns, values, weight)
+        value_loss = critic_loss(self.critic, value_logits, returns, slow_values, weight)
         rows = {key: batch[key][:, -last:] for key in ("reward", "is_terminal", "is_last")}
         bootstrap = returns[:, 0].reshape(rows["reward"].shape)
         replay_loss = self.replay_value_loss(feature(h, z), rows, bootstrap)
@@ -247,34 +250,41 @@ class Agent:
         }
         return policy_loss + value_loss, replay_loss, metrics
 
-    @torch.no_grad()
-    def imagine(self, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Dreams of the current policy from every state given, without any gradient.
+    def imagine(self, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Dreams of the current policy from every state given.
 
         h, z     (B, T, H), (B, T, S, K)
-        return   features (N, L, F), actions (N, L, A), predicted rewards and continuations (N, L);
+        return   features (N, L, F), the actor's outputs (N, L, ...) and its actions (N, L, A),
+                 predicted rewards and continuations (N, L);
                  N = B T dreams of L = 1 + imagine_length states, the start among them
+
+        Only the actor's outputs have a gradient: kept for its loss, they need no second pass.
         """
-        hs, zs, actions = self.world_model.rssm.imagine(
-            h.detach().flatten(0, 1), z.detach().flatten(0, 1),
-            lambda state: self.actor.sample(self.actor(state)), self.config.imagine_length,
-        )  # fmt: skip
-        state = feature(hs, zs)
-        return state, actions, *self.world_model.predict(state)
+        policies = []
+
+        @torch.enable_grad()
+        def act(state: Tensor) -> Tensor:
+            policies.append(self.actor(state))
+            return self.actor.sample(policies[-1])
+
+        h, z = h.detach().flatten(0, 1), z.detach().flatten(0, 1)
+        state, actions = self.world_model.rssm.imagine(h, z, act, self.config.imagine_length)
+        with torch.no_grad():
+            reward, continues = self.world_model.predict(state)
+        return state, torch.stack(policies, 1), actions, reward, continues
 
     def policy_loss(
-        self, state: Tensor, actions: Tensor, returns: Tensor, values: Tensor, weight: Tensor
+        self, policy: Tensor, actions: Tensor, returns: Tensor, values: Tensor, weight: Tensor
     ) -> tuple[Tensor, dict]:
         """The actor's loss: the action taken at state t, judged by the return of state t.
 
-        state, actions            (N, L, F), (N, L, A)
+        policy, actions           (N, L, ...), (N, L, A)   of the actor, along the dream
         returns, values, weight   (N, L)   in the units of the rewards: the advantage alone is
                                            normalised. Updates the normaliser, once
         return                    scalar, metrics
         """
         self.normalizer.update(returns)
         advantage = (returns - values) / self.normalizer.scale()
-        policy = self.actor(state)
         log_prob, entropy = self.actor.log_prob(policy, actions), self.actor.entropy(policy)
         loss = actor_loss(log_prob, entropy, advantage, weight, self.config.entropy_scale)
         return loss, {
@@ -340,18 +350,18 @@ class Agent:
         steps = h.shape[1] - context
         taken = iter(batch["action"][:, context:].unbind(1))
         last = torch.zeros_like(batch["action"][:, 0])  # no action is left after the last row
-        hs, zs, _ = model.rssm.imagine(
+        imagined, _ = model.rssm.imagine(
             h[:, context - 1], z[:, context - 1], lambda _: next(taken, last), steps
         )
-        hs = torch.cat([h[:, :context], hs[:, 1:]], 1)
-        zs = torch.cat([z[:, :context], zs[:, 1:]], 1)
+        filtered = feature(h, z)
+        imagined = torch.cat([filtered[:, :context], imagined[:, 1:]], 1)
         views = {}
-        for name, (h_, z_) in {"reconstruction": (h, z), "imagination": (hs, zs)}.items():
-            predictions = model.decoder(h_, z_)
+        for name, state in {"reconstruction": filtered, "imagination": imagined}.items():
+            predictions = model.decoder(*model.rssm.split(state))
             for key, x in predictions.items():
                 x = (x * 255).byte() if key in model.decoder.images else symexp(x)
                 views.setdefault(key, {"real": batch[key]})[name] = x
-            reward = model.predict(feature(h_, z_))[0]
+            reward = model.predict(state)[0]
             views.setdefault("reward", {"real": batch["reward"]})[name] = reward
         return {key: {k: x.cpu().numpy() for k, x in v.items()} for key, v in views.items()}
 
@@ -368,9 +378,9 @@ class Agent:
         h, _, posterior = model.rssm.observe(
             model.encoder(batch), batch["action"], batch["is_first"], (batch["h"], batch["z"])
         )
-        log_post, log_prior = unimix(posterior, ratio), unimix(model.rssm.prior(h), ratio)
-        kl = kl_divergence(log_post[..., None, :], log_prior[..., None, :])  # sums over one
-        return {"kl": kl.cpu().numpy(), "probs": log_post.exp().cpu().numpy()}
+        posterior, prior = unimix(posterior, ratio), unimix(model.rssm.prior(h), ratio)
+        kl = kl_divergence(posterior[..., None, :], prior[..., None, :])  # sums over one
+        return {"kl": kl.cpu().numpy(), "probs": posterior.cpu().numpy()}
 
     # --- saving -----------------------------------------------------------------------------------
 

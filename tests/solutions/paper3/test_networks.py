@@ -95,7 +95,8 @@ def test_the_bins_are_exactly_antisymmetric_with_a_zero_in_the_middle(count, lim
 def weights_of(target, bins):
     """The two-hot weights, read from the gradient softmax(logits) - weights of the loss."""
     logits = irregular(len(bins)).to(bins.dtype).requires_grad_()
-    networks.two_hot_loss(logits, torch.as_tensor(target, dtype=bins.dtype), bins).backward()
+    target = torch.as_tensor(target, dtype=bins.dtype)
+    networks.two_hot_loss(torch.log_softmax(logits, -1), target, bins).backward()
     return torch.softmax(logits.detach(), -1) - logits.grad
 
 
@@ -135,7 +136,7 @@ def test_the_mean_of_the_two_hot_weights_is_the_target():
 def test_the_two_hot_loss_is_the_cross_entropy_with_the_two_hot_weights():
     bins = networks.symexp_bins(11, 3.0).double()
     logits, target = irregular(2, 3, 11, scale=3.0), irregular(2, 3, scale=25.0)
-    loss = networks.two_hot_loss(logits, target, bins)
+    loss = networks.two_hot_loss(torch.log_softmax(logits, -1), target, bins)
     assert loss.shape == (2, 3)
     for b in range(2):
         for t in range(3):
@@ -145,8 +146,9 @@ def test_the_two_hot_loss_is_the_cross_entropy_with_the_two_hot_weights():
 
 
 def test_the_two_hot_loss_survives_huge_logits():
-    logits = torch.tensor([1000.0, 0, 0, 0, -1000.0])
-    loss = networks.two_hot_loss(logits, torch.tensor(1.5), LINE.float())
+    head = networks.TwoHotHead(3, 4, 1, bins=5)
+    head.bins = LINE.float()
+    loss = head.loss(torch.tensor([1000.0, 0, 0, 0, -1000.0]), torch.tensor(1.5))
     assert loss.item() == pytest.approx(1500)  # 0.5 × 1000 + 0.5 × 2000
 
 
@@ -180,26 +182,26 @@ def test_the_prediction_and_its_gradient_are_those_of_an_expectation():
 
 
 def test_no_class_gets_less_than_its_share_of_one_percent():
-    probs = networks.unimix(torch.tensor([100.0, 0, 0, 0])).exp()
+    probs = networks.unimix(torch.tensor([100.0, 0, 0, 0]))
     torch.testing.assert_close(probs, torch.tensor([0.9925, 0.0025, 0.0025, 0.0025]))
-    probs = networks.unimix(torch.tensor([100.0, 0]), 0.3).exp()
+    probs = networks.unimix(torch.tensor([100.0, 0]), 0.3)
     torch.testing.assert_close(probs, torch.tensor([0.85, 0.15]))
 
 
 def test_mixing_happens_over_the_classes_of_each_categorical():
     logits = irregular(2, 3, 5, scale=4.0)
-    log_probs = networks.unimix(logits, 0.07)
-    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(2, 3, dtype=torch.float64))
+    probs = networks.unimix(logits, 0.07)
+    torch.testing.assert_close(probs.sum(-1), torch.ones(2, 3, dtype=torch.float64))
     for b in range(2):
         for s in range(3):
             expected = oracle.mixed(logits[b, s].tolist(), 0.07)
-            assert log_probs[b, s].exp().tolist() == pytest.approx(expected, rel=1e-12)
+            assert probs[b, s].tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_without_a_uniform_share_the_categorical_is_the_softmax():
     logits = torch.tensor([2.0, 1, 1], dtype=torch.float64)
-    log_probs = networks.unimix(logits, 0.0)
-    assert log_probs[0].item() == pytest.approx(math.log(0.576117), abs=1e-6)
+    probs = networks.unimix(logits, 0.0)
+    assert probs[0].item() == pytest.approx(0.576117, abs=1e-6)
 
 
 def test_a_sample_is_exactly_one_hot():
@@ -213,19 +215,19 @@ def test_the_straight_through_gradient_is_exactly_that_of_the_mixed_probabilitie
     weight = irregular(2, 3, 5)
     a, b = (irregular(2, 3, 5, scale=2.0).requires_grad_() for _ in range(2))
     (networks.sample_one_hot(networks.unimix(a, 0.05)) * weight).sum().backward()
-    (networks.unimix(b, 0.05).exp() * weight).sum().backward()
+    (networks.unimix(b, 0.05) * weight).sum().backward()
     assert torch.equal(a.grad, b.grad)
     assert (a.grad != 0).all()
 
 
 def test_classes_are_drawn_as_often_as_they_are_probable():
-    log_probs = torch.tensor([0.7, 0.1, 0.2]).log().expand(20000, 3)
-    frequency = networks.sample_one_hot(log_probs).mean(0)
+    probs = torch.tensor([0.7, 0.1, 0.2]).expand(20000, 3)
+    frequency = networks.sample_one_hot(probs).mean(0)
     torch.testing.assert_close(frequency, torch.tensor([0.7, 0.1, 0.2]), rtol=0, atol=0.015)
 
 
 def test_every_categorical_draws_for_itself():
-    sample = networks.sample_one_hot(torch.full((5000, 2, 2), 0.5).log())[..., 0]
+    sample = networks.sample_one_hot(torch.full((5000, 2, 2), 0.5))[..., 0]
     first, second = sample[:, 0], sample[:, 1]
     assert (first == second).float().mean().item() == pytest.approx(0.5, abs=0.03)
     assert (first[1:] == first[:-1]).float().mean().item() == pytest.approx(0.5, abs=0.03)
@@ -234,7 +236,7 @@ def test_every_categorical_draws_for_itself():
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-24])
 def test_a_class_of_probability_zero_is_never_drawn(draws, uniform):
     draws(uniform)
-    sample = networks.sample_one_hot(torch.tensor([0.0, 0.25, 0.75, 0.0]).log())
+    sample = networks.sample_one_hot(torch.tensor([0.0, 0.25, 0.75, 0.0]))
     assert sample[0] == 0 and sample[3] == 0 and sample.sum() == 1
 
 
@@ -288,6 +290,20 @@ def test_a_block_linear_layer_is_several_small_layers_side_by_side():
             got = out[b, t].tolist()
             for g in range(3):
                 assert got[g] == pytest.approx(expected[g], rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 6), (2, 3, 6)])
+def test_the_fused_norm_is_pytorchs_norm_and_silu_in_value_and_gradients(shape):
+    layer = fill(networks.NormAct(6))
+    x = irregular(*shape, scale=2.0).requires_grad_()
+    fused = layer(x)
+    plain = torch.nn.functional.silu(torch.nn.functional.rms_norm(x, (6,), layer.weight, 1e-4))
+    torch.testing.assert_close(fused, plain)
+    weights, inputs = irregular(*shape), (x, layer.weight)
+    for a, b in zip(
+        *(torch.autograd.grad(y, inputs, weights) for y in (fused, plain)), strict=True
+    ):
+        torch.testing.assert_close(a, b)
 
 
 def test_hidden_layers_end_with_rms_norm_and_silu():

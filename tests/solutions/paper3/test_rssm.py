@@ -356,17 +356,22 @@ def linear_policy(state):
 def test_a_dream_holds_the_start_and_then_one_state_for_each_step(rssm, sequence):
     h, z = sequence[3]
     for horizon in (1, 3):
-        hs, zs, actions = rssm.imagine(h, z, linear_policy, horizon)
-        assert hs.shape == (B, 1 + horizon, H)
-        assert zs.shape == (B, 1 + horizon, S, K)
+        states, actions = rssm.imagine(h, z, linear_policy, horizon)
+        assert states.shape == (B, 1 + horizon, H + S * K)
         assert actions.shape == (B, 1 + horizon, A)
-        assert torch.equal(hs[:, 0], h) and torch.equal(zs[:, 0], z)
-    assert rssm.imagine(h[:1], z[:1], linear_policy, 1)[0].shape == (1, 2, H)
+        assert torch.equal(states[:, 0], feature(h, z))
+    assert rssm.imagine(h[:1], z[:1], linear_policy, 1)[0].shape == (1, 2, H + S * K)
+
+
+def test_a_feature_can_be_split_into_its_state(rssm, sequence):
+    h, z = rssm.split(feature(*sequence[3]))
+    assert torch.equal(h, sequence[3][0]) and torch.equal(z, sequence[3][1])
 
 
 def test_an_imagined_action_is_taken_at_its_state_and_leads_to_the_next(rssm, sequence, draws):
     draws()
-    hs, zs, actions = rssm.imagine(*sequence[3], linear_policy, 3)
+    states, actions = rssm.imagine(*sequence[3], linear_policy, 3)
+    hs, zs = rssm.split(states)
     for t in range(4):
         torch.testing.assert_close(actions[:, t], linear_policy(feature(hs[:, t], zs[:, t])))
     for t in range(3):
@@ -377,7 +382,7 @@ def test_an_imagined_action_is_taken_at_its_state_and_leads_to_the_next(rssm, se
 
 
 def test_imagined_actions_are_kept_as_taken_though_the_model_bounds_them(rssm, sequence):
-    _, _, actions = rssm.imagine(*sequence[3], lambda x: 3 * torch.ones(len(x), A).double(), 2)
+    _, actions = rssm.imagine(*sequence[3], lambda x: 3 * torch.ones(len(x), A).double(), 2)
     assert torch.equal(actions, torch.full((B, 3, A), 3.0).double())
 
 
@@ -392,8 +397,8 @@ def test_a_dream_uses_the_prior_alone(rssm, sequence, monkeypatch):
 
 def test_imagined_latents_are_drawn_and_not_the_most_probable(rssm, sequence, draws):
     draws(0.9999)
-    _, zs, _ = rssm.imagine(*sequence[3], linear_policy, 1)
-    assert (zs[:, 1].argmax(-1) == K - 1).all()
+    states, _ = rssm.imagine(*sequence[3], linear_policy, 1)
+    assert (rssm.split(states)[1][:, 1].argmax(-1) == K - 1).all()
 
 
 def test_a_dream_carries_no_gradient(rssm, sequence):

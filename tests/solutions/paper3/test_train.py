@@ -427,8 +427,7 @@ def dream_of(monkeypatch, agent, batch):
     prepared = agent.prepare(batch)
     _, (h, z), _ = agent.world_model.loss(prepared)
     metrics = agent.behavior_loss(prepared, h, z)[2]
-    hs, zs, actions = dreams[0]
-    return torch.cat([hs, zs.flatten(2)], -1), actions, torch.cat([h, z.flatten(2)], -1), metrics
+    return *dreams[0], torch.cat([h, z.flatten(2)], -1), metrics
 
 
 @pytest.mark.parametrize("action_space", [DISCRETE, CONTINUOUS])
