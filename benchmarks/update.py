@@ -15,6 +15,7 @@ plain_flops   operations of the plain code of this configuration, forward and ba
               doing less work later counts as being faster
 peak_flops    multiplications and additions per second of a fp32 matrix product in the same run
 floor_ratio   median time ÷ (plain_flops ÷ peak_flops): 1 is what the matrix products alone need
+act_ms        median time of one policy step for 16 environments, as the trainer takes it
 With memory=true, which takes two more updates:
 saved_mib     what an update keeps for its backward pass, parameters not counted
 update_mib    the most that is alive at once during an update, beyond what was there before it
@@ -190,6 +191,22 @@ def live_memory(agent, batch: dict) -> float:
     return max(accumulate(sizes)) / 2**20
 
 
+def time_acting(agent, batch: dict, environments: int = 16, repeats: int = 50) -> float:
+    """Median seconds of a policy step: observations in, actions and latents for the replay out."""
+    random = np.random.default_rng(1)
+    obs = {"is_first": np.zeros(environments, bool)}
+    for key in {"image", "vector"} & set(batch):
+        obs[key] = random.choice(batch[key].reshape(-1, *batch[key].shape[2:]), environments)
+    state, times = agent.initial_state(environments), []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        actions, state = agent.act(obs, state)
+        latents = agent.latents(state) if getattr(agent, "latent_space", None) else {}
+        _ = actions.cpu().numpy(), [x.cpu().numpy() for x in latents.values()]
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
 def measure(arguments: list[str]) -> int:
     """The command: time a case and print one JSON line."""
     print(json.dumps(run_case(*parse(arguments))))
@@ -229,6 +246,7 @@ def run_case(options: dict, agent_options: dict) -> dict:
         "plain_flops": flops,
         "peak_flops": round(peak),
         "floor_ratio": round(median / (flops / peak), 3),
+        "act_ms": round(1e3 * time_acting(agent, batch), 2),
         "peak_memory_mib": round(peak_memory(device), 1),
         "torch": torch.__version__,
     } | memory  # fmt: skip
