@@ -38,7 +38,7 @@ def test_a_compiled_update_has_the_gradients_of_a_plain_one(agent):
 
 @pytest.mark.parametrize("observation", ["vector", "image"])
 def test_an_update_is_not_slower_than_published(observation):
-    """Its best time over that of a matrix product in the same run, 30 % above the figure at most."""
+    """Its best time over that of a matrix product in the same run: at most 30 % above."""
     path = RESULTS / f"update-{observation}.json"
     published = json.loads(path.read_text(encoding="utf-8"))["floor_ratio"]
     options = dict(update.DEFAULTS, observation=observation, repeats=4)
