@@ -12,7 +12,7 @@ For DreamerV1 (32 Normals) and DreamerV2 it is the same world with the same widt
 
 plain_flops   operations of the plain code of this configuration, forward and backward, counted by
               torch's FlopCounterMode; kept in plain_flops.json for the published cases, so that
-              doing less work later counts as being faster
+              doing less work later counts as being faster. Of other cases: as the code is now
 peak_flops    multiplications and additions per second of a fp32 matrix product in the same run
 floor_ratio   median time ÷ (plain_flops ÷ peak_flops): 1 is what the matrix products alone need
 act_ms        median time of one policy step for 16 environments, as the trainer takes it

@@ -17,8 +17,9 @@ def keep_memory() -> bool:
     """Let glibc keep large blocks that are freed, instead of handing them back to the system.
 
     An update allocates the same blocks again each time, and the system must clear every page of
-    them first. With images that was half of the time (docs/results/speed.md). Returns whether it
-    was possible; elsewhere than on Linux with glibc nothing changes.
+    them first. With images that was half of the time (docs/results/speed.md). The price: the
+    process never shrinks below its peak. Returns whether it was possible; elsewhere than on Linux
+    with glibc nothing changes.
     """
     trim_threshold, mmap_max = -1, -4  # parameters of mallopt, from malloc.h
     if not sys.platform.startswith("linux"):
@@ -30,8 +31,9 @@ def keep_memory() -> bool:
 def accelerate(agent, precision: str = "fp32", compile: bool = False) -> None:
     """Make the updates of an agent run in bf16, compiled, or both.
 
-    precision   bf16: matrix products in half precision, by torch.autocast. Parameters, recurrent
-                state, statistics, predictions and losses stay in fp32
+    precision   bf16: matrix products in half precision, by torch.autocast. Outputs of layers have
+                its few digits; parameters, the recurrent state, and what is computed from outputs
+                (probabilities, predictions, losses) are fp32
     compile     the steps of the RSSM by torch.compile: fewer, larger kernels. The first update of a
                 run takes a minute longer, and random numbers are drawn in another way
     errors      UserError: unknown precision; an agent that computes in fp32 alone; no compiler

@@ -16,7 +16,10 @@ from torch import Tensor, nn
 
 
 def full_precision(x: Tensor) -> Tensor:
-    """Half precision → float32, where digits matter; other types stay as they are."""
+    """Half precision → float32, so that what is computed from x is exact; other types stay.
+
+    Digits that x has lost stay lost.
+    """
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -82,7 +85,7 @@ def two_hot_mean(logits: Tensor, bins: Tensor) -> Tensor:
     probs = torch.softmax(logits, -1)
     half = len(bins) // 2
     pairs = probs[..., half + 1 :] - probs[..., :half].flip(-1)
-    return (pairs * bins[half + 1 :]).sum(-1)
+    return (pairs * bins[half + 1 :]).sum(-1)  # not @, which autocast would do in bfloat16
 
 
 # --- categorical distributions --------------------------------------------------------------------
@@ -170,57 +173,49 @@ class NormAct(nn.RMSNorm):
         super().__init__(units, eps=1e-4)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":  # PyTorch has a kernel for a GPU
-            weight = self.weight.to(x.dtype)
-            return F.silu(F.rms_norm(x, self.normalized_shape, weight, self.eps))
-        if torch.is_grad_enabled():
+        x = full_precision(x)
+        if x.device.type == "cpu" and x.numel() >= 2**16:  # a GPU has a kernel for it
             return FusedNormAct.apply(x, self.weight, self.eps)
-        return norm_act(x, self.weight, self.eps)[0]
-
-
-def norm_act(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """silu(weight · x / √(mean(x²) + ε)), and 1 / √(mean(x²) + ε). (..., U) → (..., U), (..., 1)"""
-    norm = torch.linalg.vector_norm(full_precision(x), dim=-1, keepdim=True)
-    scale = torch.rsqrt(norm.square() / x.shape[-1] + eps).to(x.dtype)
-    return F.silu((x * scale).mul_(weight.to(x.dtype)), inplace=True), scale
+        return F.silu(super().forward(x))
 
 
 class FusedNormAct(torch.autograd.Function):
-    """`norm_act` with a gradient of its own: PyTorch's would keep every step's input.
+    """The same with a gradient of its own, for large inputs on a CPU.
 
-    Here x and one number per row are kept, and both passes take two thirds of the time that
-    F.silu(F.rms_norm(x, ...)) takes on a CPU. With y = n w, n = x r, r = 1 / √(mean(x²) + ε), and
-    g the gradient of y, the gradient of x is r (g w - n mean(g w n)).
+    Saves x and one number per row, where PyTorch's formulas save what lies between. With y = n w,
+    n = x r, r = 1 / √(mean(x²) + ε), and g the gradient of y, that of x is r (g w - n mean(g w n)).
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        y, scale = norm_act(x, weight, eps)
-        ctx.save_for_backward(x, scale, weight.to(x.dtype))
-        return y
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scale = torch.rsqrt(norm.square() / x.shape[-1] + eps)
+        ctx.save_for_backward(x, scale, weight)
+        return F.silu((x * scale).mul_(weight), inplace=True)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         x, scale, weight = ctx.saved_tensors
         of_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-        of_weight, units = torch.zeros_like(weight), x.shape[-1]
+        of_weight = torch.zeros_like(weight)
         rows = [y.reshape(-1, y.shape[-1]) for y in (x, scale, gradient, of_x)]
-        # In pieces, which fit a CPU's cache and keep what is needed in between small.
-        for x, scale, g, result in zip(*(y.split(2**18 // units) for y in rows), strict=True):
-            normed = x * scale
-            g = torch.ops.aten.silu_backward(g, normed * weight)
-            products = g * normed
-            of_weight += products.sum(0)
-            mean = (products @ weight).unsqueeze(-1) / units
-            torch.mul(g.mul_(weight).addcmul_(normed, mean, value=-1), scale, out=result)
+        # In pieces, which fit a CPU's cache and keep what lies between small.
+        pieces = (y.split(max(1, 2**18 // x.shape[-1])) for y in rows)
+        for x_, scale_, g, of_x_ in zip(*pieces, strict=True):
+            n = x_ * scale_
+            g = torch.ops.aten.silu_backward(g, n * weight)
+            product = g * n
+            of_weight += product.sum(0)
+            mean = product.mul_(weight).mean(-1, keepdim=True)
+            torch.mul(g.mul_(weight).addcmul_(n, mean, value=-1), scale_, out=of_x_)
         return of_x, of_weight, None
 
 
 class ImageNormAct(NormAct):
     """The same for images: each pixel's channels are normalised. (B, C, H, W) → (B, C, H, W)
 
-    With channels last in memory, nothing needs to be copied, here and in the next convolution.
+    A convolution that was given channels last in memory returns them so: nothing is copied then.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -262,9 +262,9 @@ class Agent:
         """
         policies = []
 
-        @torch.enable_grad()
         def act(state: Tensor) -> Tensor:
-            policies.append(self.actor(state))
+            with torch.enable_grad():  # rssm.imagine switches it off
+                policies.append(self.actor(state))
             return self.actor.sample(policies[-1])
 
         h, z = h.detach().flatten(0, 1), z.detach().flatten(0, 1)

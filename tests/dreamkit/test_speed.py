@@ -113,6 +113,30 @@ def test_steps_are_compiled_for_updates_alone(monkeypatch):
     assert len(calls) == count
 
 
+def test_in_bf16_layers_compute_in_half_precision_within_an_update():
+    agent, batch = case()
+    speed.accelerate(agent, "bf16")
+    types = []
+    layer = agent.world_model.rssm.core_in
+    layer.register_forward_hook(lambda layer, inputs, output: types.append(output.dtype))
+    agent.train_step(batch)
+    assert set(types) == {torch.bfloat16}
+
+
+def test_glibc_is_told_to_keep_large_blocks_and_never_to_trim(monkeypatch):
+    """The numbers are those of malloc.h: M_MMAP_MAX is -4, M_TRIM_THRESHOLD is -1."""
+    calls = []
+
+    class Library:
+        def __init__(self, name):
+            self.mallopt = lambda *pair: calls.append(pair) or 1
+
+    monkeypatch.setattr(speed.ctypes, "CDLL", Library)
+    monkeypatch.setattr(speed.sys, "platform", "linux")
+    assert speed.keep_memory()
+    assert sorted(calls) == [(-4, 0), (-1, -1)]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
 def test_memory_is_kept_on_linux():
     assert speed.keep_memory()
