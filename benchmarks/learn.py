@@ -133,9 +133,9 @@ def plot(path: Path, title: str, goal: float, episodes: int, agents: dict[str, l
 
 
 def spread(values: list[float], digits: int = 0) -> str:
-    """median (least–most)"""
+    """median (least to most)"""
     middle, low, high = (f"{f(values):,.{digits}f}" for f in (np.median, min, max))
-    return f"{middle} ({low}–{high})"
+    return f"{middle} ({low} to {high})"
 
 
 def table(agents: dict[str, list]) -> str:
@@ -159,6 +159,31 @@ def read_run(folder: Path, goal: float) -> dict:
     return summarise(read_jsonl(folder / "metrics.jsonl", "eval"), play_again(folder), goal)
 
 
+def about(folders: dict[str, Path]) -> dict:
+    """{rival: its library's version and its settings}, from one run of each."""
+    found = {agent: folder / rivals.RESULT for agent, folder in folders.items()}
+    results = {agent: json.loads(x.read_text()) for agent, x in found.items() if x.exists()}
+    keys = ("library", "settings")
+    return {agent: {key: result[key] for key in keys} for agent, result in results.items()}
+
+
+def check(task: str, agents: list[str], own: dict, extra: list[str]) -> tuple[dict, float]:
+    """The configuration that names goal and evaluation, and the goal.
+
+    It is the first of our agents'; dreamerv3's, where rivals are alone.
+    errors   UserError: an agent, a library or an option is not there; a task without a goal
+    """
+    for agent in agents:
+        if agent in rivals.LIBRARIES:
+            rivals.need(agent)
+    given = {agent: own[agent] for agent in agents if agent not in rivals.LIBRARIES}
+    given = given or {"dreamerv3": options_of("dreamerv3", agents, extra)}
+    cfgs = [resolve([f"task={task}", f"agent={agent}", *given[agent]]) for agent in given]
+    if cfgs[0]["goal"] is None:
+        raise UserError(f"task={task} has no goal: name one with goal=NUMBER")
+    return cfgs[0], cfgs[0]["goal"]
+
+
 def measure(arguments: list[str]) -> int:
     """The command."""
     options = dict(task="cartpole_pixels", seeds="10", parallel="2", out="docs/results")
@@ -170,17 +195,9 @@ def measure(arguments: list[str]) -> int:
             options[key] = value
         else:
             extra.append(item)
-    task, out, agents = options["task"], Path(options["out"]), options["agent"].split(",")
-    for agent in rivals.LIBRARIES.keys() & agents:
-        rivals.need(agent)
+    task, agents = options["task"], options["agent"].split(",")
     own = {agent: options_of(agent, agents, extra) for agent in agents}
-    ours = next((agent for agent in agents if agent not in rivals.LIBRARIES), None)
-    # A rival's task, goal and evaluation are dreamerv3's, where no agent of ours is there.
-    shared = own[ours] if ours else options_of("dreamerv3", agents, extra)
-    cfg = resolve([f"task={task}", f"agent={ours or 'dreamerv3'}", *shared])
-    goal, episodes = cfg["goal"], cfg["eval_episodes"]
-    if goal is None:
-        raise UserError(f"task={task} has no goal: name one with goal=NUMBER")
+    cfg, goal = check(task, agents, own, extra)
     jobs = {
         (agent, seed): (
             Path(options["runs"]) / f"{run_name(agent, task)}-{seed}",
@@ -191,29 +208,26 @@ def measure(arguments: list[str]) -> int:
     }
     with ThreadPoolExecutor(int(options["parallel"])) as pool:
         list(pool.map(lambda job: train_seed(*job), jobs.values()))
-    seeds = {agent: [] for agent in agents}
+    runs = {agent: [] for agent in agents}
     for (agent, _), (folder, _) in jobs.items():
-        seeds[agent].append(read_run(folder, goal))
-    out.mkdir(parents=True, exist_ok=True)
+        runs[agent].append(read_run(folder, goal))
     said = [item for item in arguments if item.partition("=")[0] not in ("out", "runs")]
     content = {"command": " ".join(["python -m benchmarks.learn", *said]), "goal": goal}
-    results = {agent: jobs[agent, 0][0] / rivals.RESULT for agent in agents}
-    about = {agent: json.loads(x.read_text()) for agent, x in results.items() if x.exists()}
-    if about:  # what the rivals are, and their settings
-        content["rivals"] = {
-            agent: {key: about[agent][key] for key in ("library", "settings")} for agent in about
-        }
-    single = len(agents) == 1
-    content |= {"seeds": seeds[agents[0]]} if single else {"agents": seeds}
-    name = run_name(agents[0], task) if single else f"{task}-rivals"
+    if len(agents) == 1:
+        name, content["seeds"] = run_name(agents[0], task), runs[agents[0]]
+        who = f"{agents[0]} ({cfg['size']})" if agents[0] == cfg["agent_name"] else agents[0]
+    else:
+        name, who, content["agents"] = f"{task}-rivals", ", ".join(agents), runs
+    if others := about({agent: jobs[agent, 0][0] for agent in agents}):
+        content["rivals"] = others
+    out = Path(options["out"])
+    out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    who = f"{ours} ({cfg['size']})" if ours and single else ", ".join(agents)
-    plot(out / f"{name}.png", f"{who} on {task}", goal, episodes, seeds)
+    plot(out / f"{name}.png", f"{who} on {task}", goal, cfg["eval_episodes"], runs)
     for agent in agents:
-        for number, seed in enumerate(seeds[agent]):
-            line = {key: seed[key] for key in seed if key != "curve"}
-            print(f"{agent}, seed {number}:", line)
-    print(table(seeds))
+        for number, run in enumerate(runs[agent]):
+            print(f"{agent}, seed {number}:", {key: run[key] for key in run if key != "curve"})
+    print(table(runs))
     return 0
 
 

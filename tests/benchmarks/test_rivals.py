@@ -83,8 +83,8 @@ def test_agents_take_turns_seed_by_seed_and_share_their_files(monkeypatch, tmp_p
     content = json.loads((tmp_path / "cartpole-rivals.json").read_text())
     assert [seed["solved"] for seed in content["agents"]["ppo"]] == [True, True]
     printed = capsys.readouterr().out
-    assert "| dreamerv3 | 0 of 2 | none in 500 | none in 50 | 20.0 (20.0–20.0) |" in printed
-    assert "| ppo | 2 of 2 | 512 (512–512) | 51 (51–51) | 500.0 (500.0–500.0) |" in printed
+    assert "| dreamerv3 | 0 of 2 | none in 500 | none in 50 | 20.0 (20.0 to 20.0) |" in printed
+    assert "| ppo | 2 of 2 | 512 (512 to 512) | 51 (51 to 51) | 500.0 (500.0 to 500.0) |" in printed
 
 
 def test_evaluations_are_those_of_our_runs_and_take_no_time(tmp_path):
