@@ -106,6 +106,7 @@ def plot(path: Path, title: str, goal: float, episodes: int, agents: dict[str, l
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     several = len(agents) > 1
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
@@ -122,6 +123,9 @@ def plot(path: Path, title: str, goal: float, episodes: int, agents: dict[str, l
         axis.set_xlabel(label)
         if several:
             axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter("{x:,.6g}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel(f"evaluation return, mean of {episodes} episodes")
@@ -139,16 +143,17 @@ def spread(values: list[float], digits: int = 0) -> str:
 
 
 def table(agents: dict[str, list]) -> str:
-    """One line of Markdown for every agent. Of seeds that were not solved: where they ended."""
+    """One line of Markdown for every agent. Where no seed was solved: after how much."""
     lines = ["| agent | seeds solved | steps | seconds | best evaluation | 100 fresh episodes |"]
     lines.append("|---" * 6 + "|")
     for agent, seeds in agents.items():
         solved = [seed for seed in seeds if seed["solved"]]
         cells = [agent, f"{len(solved)} of {len(seeds)}"]
         for place, key in enumerate(("steps", "seconds")):
-            ends = [seed["curve"][-1][place] for seed in seeds]
-            some = spread([seed[key] for seed in solved]) if solved else ""
-            cells.append(some or f"none in {max(ends):,.0f}")
+            found = [seed[key] for seed in solved]
+            last = max(seed["curve"][-1][place] for seed in seeds)
+            digits = int(key == "seconds" and min(found, default=10) < 10)
+            cells.append(spread(found, digits) if solved else f"none in {last:,.0f}")
         cells += [spread([s[key] for s in seeds], 1) for key in ("best", "fresh_100_episodes")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
