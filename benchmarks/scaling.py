@@ -58,12 +58,16 @@ def plot(path: Path, title: str, rows: list[dict]) -> None:
     figure, axes = plt.subplots(1, len(keys), figsize=(3.2 * len(keys), 3.4), sharey=True)
     for axis, key in zip(axes, keys, strict=True):
         mine = [row for row in rows if row["changed"] == key]
-        x = [row["parameters"] if key == "size" else row["value"] for row in mine]
+        column = "parameters" if key == "size" else "value"
+        mine.sort(key=lambda row: row[column])
+        x = [row[column] for row in mine]
         axis.loglog(x, [row["median_ms"] for row in mine], "o-", label="measured")
         floor = [1e3 * row["plain_flops"] / row["peak_flops"] for row in mine]
         axis.loglog(x, floor, ":", color="0.4", label="matrix products alone")
-        axis.set_xlabel("parameters" if key == "size" else key)
-        axis.grid(alpha=0.25, which="both")
+        axis.set_xticks(x, [str(row["value"]) for row in mine], rotation=45 * (key == "size"))
+        axis.minorticks_off()
+        axis.set_xlabel(f"{key}, by parameters" if key == "size" else key)
+        axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("ms of one update")
     axes[0].legend(fontsize=7)
