@@ -37,16 +37,6 @@ def cases(sizes: list[str]) -> list[tuple[str, object]]:
     return grid + [("size", size) for size in sizes]
 
 
-def exponent(rows: list[dict], key: str) -> float:
-    """p in time ∝ value^p, between the two largest values."""
-    import math
-
-    (x, y), (u, v) = [(row["value"], row["median_ms"]) for row in rows if row["changed"] == key][
-        -2:
-    ]
-    return math.log(v / y) / math.log(u / x)
-
-
 def plot(path: Path, title: str, rows: list[dict]) -> None:
     """Milliseconds of an update over each thing that was changed."""
     import matplotlib
@@ -98,8 +88,6 @@ def measure(arguments: list[str]) -> int:
             f"{row['floor_ratio']:8.2f} {row['peak_memory_mib']:7,.0f}",
             flush=True,
         )
-    for key in GRID:
-        print(f"time grows with {key} to the power of {exponent(rows, key):.2f} at the upper end")
     out = Path(options["out"])
     out.mkdir(parents=True, exist_ok=True)
     said = [item for item in arguments if not item.startswith("out=")]
