@@ -220,10 +220,9 @@ def run_case(options: dict, agent_options: dict) -> dict:
         raise UserError("device=cuda: torch sees no GPU here")
     torch.set_num_threads(options["threads"])
     agent, batch = build(options, agent_options)
-    accelerate(agent, options["precision"])
     keep_memory()
     flops = plain_flops(agent, batch, options, agent_options)
-    accelerate(agent, compile=options["compile"] == "true")
+    accelerate(agent, options["precision"], options["compile"] == "true")
     agent.train_step(batch)  # warm-up
     memory = {}
     if options["memory"] == "true":

@@ -1,7 +1,8 @@
-"""What makes updates fast on this machine: kept memory, half precision, compiled steps."""
+"""What makes updates fast on this machine: kept memory, fast scans, half precision, compilation."""
 
 import ctypes
 import functools
+import importlib
 import sys
 
 import torch
@@ -29,7 +30,7 @@ def keep_memory() -> bool:
 
 
 def accelerate(agent, precision: str = "fp32", compile: bool = False) -> None:
-    """Make the updates of an agent run in bf16, compiled, or both.
+    """Make the updates of an agent run in bf16, compiled, or both; or else by its fast scan.
 
     precision   bf16: matrix products in half precision, by torch.autocast. Outputs of layers have
                 its few digits; parameters, the recurrent state, and what is computed from outputs
@@ -40,14 +41,17 @@ def accelerate(agent, precision: str = "fp32", compile: bool = False) -> None:
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision={precision}: one of {', '.join(PRECISIONS)}")
+    package = type(agent).__module__.rpartition(".")[0]
     if compile:
         check_compiler()
-        agent.train_step = with_compiled_steps(agent.train_step, agent)
+        agent.train_step = with_methods(agent.train_step, compiled_steps(agent))
     if precision == "bf16":
         if not getattr(agent, "half_precision", False):
-            name = type(agent).__module__.split(".")[-2].split("_", 1)[1]
+            name = package.rpartition(".")[2].split("_", 1)[1]
             raise UserError(f"precision=bf16: {name} computes in fp32 alone")
         agent.train_step = in_bf16(agent.train_step, agent.device.type)
+    if precision == "fp32" and not compile:
+        agent.train_step = with_methods(agent.train_step, fast_scan(agent, package))
 
 
 def in_bf16(function, device: str):
@@ -61,28 +65,55 @@ def in_bf16(function, device: str):
     return run
 
 
-def with_compiled_steps(function, agent):
-    """The function with compiled steps in the agent's RSSM, which elsewhere stay as they are.
+def with_methods(function, methods: list[tuple]):
+    """The function with other methods in some modules, which elsewhere stay as they are.
 
-    Updates have one shape. Acting and evaluating have many, and each would be compiled anew.
+    methods   (module, name, method), ...
     """
-    steps = [
+    if not methods:
+        return function
+
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        for module, name, method in methods:
+            setattr(module, name, method)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            for module, name, _ in methods:
+                delattr(module, name)  # what is left is the method of its class
+
+    return run
+
+
+def compiled_steps(agent) -> list[tuple]:
+    """The steps of the agent's RSSM, compiled.
+
+    For updates, which have one shape. Acting and evaluating have many: each would be compiled anew.
+    """
+    return [
         (module, name, torch.compile(getattr(module, name), dynamic=False))
         for module in agent.modules.modules()
         for name in next((names for names in STEPS if hasattr(module, names[0])), ())
     ]
 
-    @functools.wraps(function)
-    def run(*args, **kwargs):
-        for module, name, compiled in steps:
-            setattr(module, name, compiled)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            for module, name, _ in steps:
-                delattr(module, name)  # what is left is the method of its class
 
-    return run
+def fast_scan(agent, package: str) -> list[tuple]:
+    """The `observe` of the file fast_scan.py beside the agent's code.
+
+    Nothing where there is none, as beside a learner's own code, or where it computes something
+    else than the agent's RSSM, which somebody may have changed.
+    """
+    try:
+        module = importlib.import_module(f"{package}.fast_scan")
+    except ModuleNotFoundError:
+        return []
+    rssm = agent.world_model.rssm
+    if not module.agrees(rssm):
+        print(f"{package}: updates take the plain scan, since fast_scan.py does not compute the "
+              "same as rssm.py", file=sys.stderr)  # fmt: skip
+        return []
+    return [(rssm, "observe", functools.partial(module.observe, rssm))]
 
 
 def check_compiler() -> None:

@@ -165,7 +165,7 @@ class Agent:
         h, z = self.world_model.rssm.initial(batch_size)
         return {"h": h, "z": z, "action": h.new_zeros(batch_size, self.actions)}
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def act(self, obs: dict, state: dict, explore: bool = True) -> tuple[Tensor, dict]:
         """One step of the policy for B environments.
 
