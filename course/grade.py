@@ -145,7 +145,11 @@ class Paper:
     def __init__(self, folder: str, code: Path, root: Path = ROOT):
         self.folder, self.root = folder, root
         reference, mine = root / "solutions" / folder, code / folder
-        self.reference = {path.stem: path.read_text("utf-8") for path in reference.glob("*.py")}
+        self.reference = {
+            path.stem: path.read_text("utf-8")
+            for path in reference.glob("*.py")
+            if path.name not in templates.SOLUTION_ONLY
+        }
         self.paths = {path.stem: path for path in sorted(mine.glob("*.py"))}
         self.mine = {
             stem: path.read_text("utf-8", errors="replace") for stem, path in self.paths.items()

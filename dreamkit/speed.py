@@ -1,4 +1,4 @@
-"""What makes updates fast on this machine: kept memory, fast scans, half precision, compilation."""
+"""What makes updates fast on this machine: kept memory, faster functions, bf16, compiled steps."""
 
 import ctypes
 import functools
@@ -30,7 +30,9 @@ def keep_memory() -> bool:
 
 
 def accelerate(agent, precision: str = "fp32", compile: bool = False) -> None:
-    """Make the updates of an agent run in bf16, compiled, or both; or else by its fast scan.
+    """Make the updates of an agent run in bf16, compiled, or both, and by its faster functions.
+
+    Those are in a file fast.py beside the agent's code, if there is one.
 
     precision   bf16: matrix products in half precision, by torch.autocast. Outputs of layers have
                 its few digits; parameters, the recurrent state, and what is computed from outputs
@@ -44,14 +46,18 @@ def accelerate(agent, precision: str = "fp32", compile: bool = False) -> None:
     package = type(agent).__module__.rpartition(".")[0]
     if compile:
         check_compiler()
-        agent.train_step = with_methods(agent.train_step, compiled_steps(agent))
+        agent.train_step = with_functions(agent.train_step, compiled_steps(agent))
     if precision == "bf16":
         if not getattr(agent, "half_precision", False):
             name = package.rpartition(".")[2].split("_", 1)[1]
             raise UserError(f"precision=bf16: {name} computes in fp32 alone")
         agent.train_step = in_bf16(agent.train_step, agent.device.type)
-    if precision == "fp32" and not compile:
-        agent.train_step = with_methods(agent.train_step, fast_scan(agent, package))
+    try:
+        fast = importlib.import_module(f"{package or 'agent'}.fast")
+    except ModuleNotFoundError:  # as beside a learner's own code
+        return
+    others = fast.replacements(agent, scan=precision == "fp32" and not compile)
+    agent.train_step = with_functions(agent.train_step, others)
 
 
 def in_bf16(function, device: str):
@@ -65,23 +71,25 @@ def in_bf16(function, device: str):
     return run
 
 
-def with_methods(function, methods: list[tuple]):
-    """The function with other methods in some modules, which elsewhere stay as they are.
+def with_functions(function, others: list[tuple]):
+    """The function with other functions in some modules, which elsewhere stay as they are.
 
-    methods   (module, name, method), ...
+    others   (owner, name, function), ...; the owner is an nn.Module or a Python module
     """
-    if not methods:
-        return function
 
     @functools.wraps(function)
     def run(*args, **kwargs):
-        for module, name, method in methods:
-            setattr(module, name, method)
+        before = [vars(owner).get(name) for owner, name, _ in others]
+        for owner, name, other in others:
+            setattr(owner, name, other)
         try:
             return function(*args, **kwargs)
         finally:
-            for module, name, _ in methods:
-                delattr(module, name)  # what is left is the method of its class
+            for (owner, name, _), old in zip(others, before, strict=True):
+                if old is None:
+                    delattr(owner, name)  # what is left is the method of its class
+                else:
+                    setattr(owner, name, old)
 
     return run
 
@@ -96,24 +104,6 @@ def compiled_steps(agent) -> list[tuple]:
         for module in agent.modules.modules()
         for name in next((names for names in STEPS if hasattr(module, names[0])), ())
     ]
-
-
-def fast_scan(agent, package: str) -> list[tuple]:
-    """The `observe` of the file fast_scan.py beside the agent's code.
-
-    Nothing where there is none, as beside a learner's own code, or where it computes something
-    else than the agent's RSSM, which somebody may have changed.
-    """
-    try:
-        module = importlib.import_module(f"{package}.fast_scan")
-    except ModuleNotFoundError:
-        return []
-    rssm = agent.world_model.rssm
-    if not module.agrees(rssm):
-        print(f"{package}: updates take the plain scan, since fast_scan.py does not compute the "
-              "same as rssm.py", file=sys.stderr)  # fmt: skip
-        return []
-    return [(rssm, "observe", functools.partial(module.observe, rssm))]
 
 
 def check_compiler() -> None:

@@ -61,8 +61,10 @@ class ContinuousActor(nn.Module):
 
         mean = tanh(m), std = 0.9 sigmoid(s + 2) + 0.1, so std is 0.893 at first.
         """
+        # EXERCISE 3.20: bound the mean and the standard deviation
         mean, std = self.mlp(feature).chunk(2, -1)
         return torch.cat([torch.tanh(mean), 0.9 * torch.sigmoid(std + 2) + 0.1], -1)
+        # END 3.20
 
     def sample(self, policy: Tensor) -> Tensor:
         """Mean and std (..., 2 A) → actions (..., A), without gradient."""
@@ -99,12 +101,14 @@ def compute_lambda_returns(
     In V1 and V2 the value includes the state's own reward, so their indices differ. The paper
     prints v_t and c_t for what is v_{t+1} and c_{t+1} here. Official agent.py, `lambda_return`.
     """
+    # EXERCISE 3.21: backwards from the last value; mind which state a reward belongs to
     lambdas = lambda_ * (1 - is_last)
     returns = [values[:, -1]]
     for t in reversed(range(1, values.shape[1])):
         future = (1 - lambdas[:, t]) * values[:, t] + lambdas[:, t] * returns[-1]
         returns.append(rewards[:, t] + continues[:, t] * future)
     return torch.stack(returns[:0:-1], 1)
+    # END 3.21
 
 
 class ReturnNormalizer(nn.Module):
@@ -124,13 +128,17 @@ class ReturnNormalizer(nn.Module):
     @torch.no_grad()
     def update(self, returns: Tensor) -> None:
         """Take the percentiles of a batch of returns (any shape) into the averages."""
+        # EXERCISE 3.22: both percentiles of the batch, then their averages
         low, high = torch.quantile(returns.flatten(), returns.new_tensor([0.05, 0.95]))
         self.low.lerp_(low, self.rate)
         self.high.lerp_(high, self.rate)
+        # END 3.22
 
     def scale(self) -> Tensor:
         """S, a number of at least 1."""
+        # EXERCISE 3.23: the range, or 1 (needs 3.22)
         return (self.high - self.low).clamp(min=1)
+        # END 3.23
 
 
 # --- losses ---------------------------------------------------------------------------------------
@@ -144,7 +152,9 @@ def imagination_weights(continues: Tensor) -> Tensor:
 
     Official agent.py, `imag_loss`.
     """
+    # EXERCISE 3.24: a running product
     return continues.detach().cumprod(1)
+    # END 3.24
 
 
 def actor_loss(
@@ -160,8 +170,10 @@ def actor_loss(
 
     Paper: section "Actor learning", entropy scale 3e-4.
     """
+    # EXERCISE 3.25: weighted REINFORCE objective with entropy bonus, to be maximised
     objective = log_prob * advantage.detach() + entropy_scale * entropy
     return -(weight.detach() * objective).mean()
+    # END 3.25
 
 
 def critic_loss(critic, logits: Tensor, target: Tensor, slow_value: Tensor, weight: Tensor):
@@ -176,12 +188,22 @@ def critic_loss(critic, logits: Tensor, target: Tensor, slow_value: Tensor, weig
 
     Official agent.py, `imag_loss` and `repl_loss`, with slowreg = 1.
     """
+    # EXERCISE 3.26: both cross-entropies, weighted (needs 3.4)
     loss = critic.loss(logits, target.detach(), slow_value.detach())
     return (weight.detach() * loss).mean()
+    # END 3.26
 
 
 @torch.no_grad()
 def update_slow_critic(slow: nn.Module, fast: nn.Module, rate: float = 0.02) -> None:
     """slow ← (1 - rate) slow + rate fast, after every update. Official utils.py, `SlowModel`."""
+    # EXERCISE 3.27: every parameter goes the share `rate` of the way
     for slow_parameter, parameter in zip(slow.parameters(), fast.parameters(), strict=True):
         slow_parameter.lerp_(parameter, rate)
+    # END 3.27
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

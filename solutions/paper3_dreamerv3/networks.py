@@ -31,12 +31,16 @@ def symlog(x: Tensor) -> Tensor:
 
     Paper: section "Robust predictions".
     """
+    # EXERCISE 3.1: the logarithm of 1 + |x|, with the sign of x
     return torch.sign(x) * torch.log1p(torch.abs(x))
+    # END 3.1
 
 
 def symexp(x: Tensor) -> Tensor:
     """The inverse of symlog: sign(x) (exp|x| - 1)."""
+    # EXERCISE 3.2: the inverse of 3.1
     return torch.sign(x) * torch.expm1(torch.abs(x))
+    # END 3.2
 
 
 # --- two-hot predictions of rewards and values ----------------------------------------------------
@@ -46,13 +50,15 @@ def symexp_bins(count: int, limit: float = 20.0) -> Tensor:
     """Bin positions symexp(-limit) ... symexp(limit), exactly antisymmetric.
 
     count    odd number of bins N
-    return   (N,)
+    return   (N,), rising; equally spaced before symexp, with a 0 in the middle
 
     The negative half is mirrored, because symexp(linspace(...)) in float32 is not antisymmetric:
     its middle bin is not 0. Official heads.py, `symexp_twohot`.
     """
+    # EXERCISE 3.3: the negative half, then its mirror image (needs 3.2)
     negative = symexp(torch.linspace(-limit, 0, count // 2 + 1))
     return torch.cat([negative, -negative[:-1].flip(0)])
+    # END 3.3
 
 
 def two_hot_loss(log_probs: Tensor, target: Tensor, bins: Tensor) -> Tensor:
@@ -60,32 +66,39 @@ def two_hot_loss(log_probs: Tensor, target: Tensor, bins: Tensor) -> Tensor:
 
     log_probs   (..., N)   normalised
     target      (...)      in the units of the bins; beyond them it counts as the outer bin
+    bins        (N,)       rising, not equally spaced
     return      (...)      nats
 
     The target's weight is shared by its two neighbouring bins so that their weighted mean is the
     target. Only these two log-probabilities are needed, so no (..., N) target is built.
     Paper: section "Robust predictions"; official outs.py, `TwoHot`.
     """
+    # EXERCISE 3.4: the two bins beside the target, and the weight of each
     target = target.clamp(bins[0], bins[-1])
     below = (torch.searchsorted(bins, target, right=True) - 1).clamp(0, len(bins) - 2)
     weight = (target - bins[below]) / (bins[below + 1] - bins[below])  # of the bin above
     neighbours = torch.gather(log_probs, -1, torch.stack([below, below + 1], -1))  # (..., 2)
     return -torch.lerp(neighbours[..., 0], neighbours[..., 1], weight)
+    # END 3.4
 
 
 def two_hot_mean(logits: Tensor, bins: Tensor) -> Tensor:
     """Expected value of the bins, summed in mirrored pairs.
 
     logits   (..., N)
+    bins     (N,)     antisymmetric: of a bin and its mirror image only the difference of their
+                      probabilities counts
     return   (...)    in the units of the bins
 
     A naive sum of huge terms of both signs loses digits: the uniform distribution would not give 0.
     Official outs.py, `TwoHot.pred`, sums symmetrically for this reason.
     """
+    # EXERCISE 3.5: expected value, each bin with its mirror image first
     probs = torch.softmax(logits, -1)
     half = len(bins) // 2
     pairs = probs[..., half + 1 :] - probs[..., :half].flip(-1)
     return (pairs * bins[half + 1 :]).sum(-1)  # not @, which autocast would do in bfloat16
+    # END 3.5
 
 
 # --- categorical distributions --------------------------------------------------------------------
@@ -97,7 +110,9 @@ def unimix(logits: Tensor, ratio: float = 0.01) -> Tensor:
     (..., K) → (..., K). No class ever gets less than ratio / K, so that KL divergences and
     log-probabilities stay finite. Official outs.py, `Categorical` and `OneHot`.
     """
+    # EXERCISE 3.6: the softmax, mixed
     return torch.softmax(full_precision(logits), -1) * (1 - ratio) + ratio / logits.shape[-1]
+    # END 3.6
 
 
 def sample_one_hot(probs: Tensor) -> Tensor:
@@ -146,8 +161,9 @@ class Linear(nn.Linear):
 class BlockLinear(nn.Module):
     """A dense layer whose weight matrix is block-diagonal: G smaller layers side by side.
 
-    (..., G, inputs / G) → (..., G, outputs / G). The initialisation's `fan_in` is all inputs, not
-    those of one block, as in official nets.py, `BlockLinear`.
+    (..., G, inputs / G) → (..., G, outputs / G). weight (G, inputs / G, outputs / G) and
+    bias (G, 1, outputs / G): one small layer in a row. The initialisation's `fan_in` is all inputs,
+    not those of one block, as in official nets.py, `BlockLinear`.
     """
 
     def __init__(self, inputs: int, outputs: int, blocks: int, fan_in: int = 0):
@@ -157,59 +173,36 @@ class BlockLinear(nn.Module):
         init_weight(self.weight, fan_in or inputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        # EXERCISE 3.7: a product and a bias for each block by itself
         lead = x.shape[:-2]
         x = x.reshape(-1, *x.shape[-2:]).transpose(0, 1)  # (G, B, inputs / G)
         x = torch.baddbmm(self.bias, x, self.weight)  # (G, B, outputs / G)
         return x.transpose(0, 1).reshape(*lead, *self.weight.shape[::2])
+        # END 3.7
+
+
+def norm_act(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """RMSNorm over the last dimension, then SiLU: what follows every hidden layer of V3.
+
+    x        (..., U)
+    weight   (U,)       a gain for each unit
+    return   (..., U)   silu(weight · x / √(mean(x²) + ε)), silu(y) = y · sigmoid(y)
+
+    No mean is taken away and no bias is added, unlike in LayerNorm. Official nets.py, `Norm`, rms.
+    """
+    # EXERCISE 3.8: scale each row to a mean square of 1, times the gains, then SiLU
+    return F.silu(F.rms_norm(x, weight.shape, weight, eps))
+    # END 3.8
 
 
 class NormAct(nn.RMSNorm):
-    """RMSNorm over the last dimension, then SiLU: what follows every hidden layer of V3.
-
-    silu(weight · x / √(mean(x²) + ε)). (..., U) → (..., U)
-    """
+    """`norm_act` with gains that start at 1. (..., U) → (..., U)"""
 
     def __init__(self, units: int):
         super().__init__(units, eps=1e-4)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = full_precision(x)
-        if x.device.type == "cpu" and x.numel() >= 2**16:  # a GPU has a kernel for it
-            return FusedNormAct.apply(x, self.weight, self.eps)
-        return F.silu(super().forward(x))
-
-
-class FusedNormAct(torch.autograd.Function):
-    """The same with a gradient of its own, for large inputs on a CPU.
-
-    Saves x and one number per row, where PyTorch's formulas save what lies between. With y = n w,
-    n = x r, r = 1 / √(mean(x²) + ε), and g the gradient of y, that of x is r (g w - n mean(g w n)).
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = torch.rsqrt(norm.square() / x.shape[-1] + eps)
-        ctx.save_for_backward(x, scale, weight)
-        return F.silu((x * scale).mul_(weight), inplace=True)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, scale, weight = ctx.saved_tensors
-        of_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-        of_weight = torch.zeros_like(weight)
-        rows = [y.reshape(-1, y.shape[-1]) for y in (x, scale, gradient, of_x)]
-        # In pieces, which fit a CPU's cache and keep what lies between small.
-        pieces = (y.split(max(1, 2**18 // x.shape[-1])) for y in rows)
-        for x_, scale_, g, of_x_ in zip(*pieces, strict=True):
-            n = x_ * scale_
-            g = torch.ops.aten.silu_backward(g, n * weight)
-            product = g * n
-            of_weight += product.sum(0)
-            mean = product.mul_(weight).mean(-1, keepdim=True)
-            torch.mul(g.mul_(weight).addcmul_(n, mean, value=-1), scale_, out=of_x_)
-        return of_x, of_weight, None
+        return norm_act(full_precision(x), self.weight, self.eps)
 
 
 class ImageNormAct(NormAct):
@@ -391,9 +384,11 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, is_image: bool) -> T
     Images: prediction in (0, 1) against uint8 / 255, though the encoder saw x / 255 - 0.5.
     Vectors: prediction in symlog space against symlog(x). Official outs.py, `MSE`.
     """
+    # EXERCISE 3.9: the target as predictions mean it, then one sum for each step (needs 3.1)
     target = target / 255 if is_image else symlog(target)
     error = (prediction - target).square()
     return error.reshape(*error.shape[:2], -1).sum(-1)
+    # END 3.9
 
 
 # --- prediction heads -----------------------------------------------------------------------------
@@ -435,5 +430,13 @@ def continue_loss(logits: Tensor, is_terminal: Tensor, discount: float) -> Tenso
 
     Official agent.py, `contdisc`; the paper keeps γ apart, with the same product.
     """
+    # EXERCISE 3.10: binary cross-entropy of the logits against γ (1 - terminal)
     target = discount * (1 - is_terminal)
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    # END 3.10
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

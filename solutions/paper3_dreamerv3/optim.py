@@ -20,10 +20,12 @@ def adaptive_gradient_clipping(
 
     Per tensor, not global: a large gradient in one head does not slow down the others.
     """
+    # EXERCISE 3.28: the limit of each tensor, and its gradient shrunk to it
     for parameter in parameters:
         if parameter.grad is not None:
             limit = clip * parameter.norm().clamp(min=minimum)
             parameter.grad.mul_((limit / parameter.grad.norm()).clamp(max=1))
+    # END 3.28
 
 
 class LaProp(torch.optim.Optimizer):
@@ -56,11 +58,17 @@ class LaProp(torch.optim.Optimizer):
                     self._update(parameter, group, rate)
 
     def _update(self, parameter: Tensor, group: dict, rate: float) -> None:
+        """One step of one parameter, in place.
+
+        group   beta1, beta2, and eps, which is added to √v
+        rate    lr, warmed up
+        """
         state = self.state[parameter]
         if not state:
             state["count"] = 0
             state["square"] = torch.zeros_like(parameter)
             state["momentum"] = torch.zeros_like(parameter)
+        # EXERCISE 3.29: both averages, their corrections, and the step
         state["count"] = count = state["count"] + 1
         beta1, beta2 = group["beta1"], group["beta2"]
         square, momentum = state["square"], state["momentum"]
@@ -68,3 +76,10 @@ class LaProp(torch.optim.Optimizer):
         scale = (square / (1 - beta2**count)).sqrt_().add_(group["eps"])
         momentum.mul_(beta1).addcdiv_(parameter.grad, scale, value=1 - beta1)
         parameter.add_(momentum, alpha=-rate / (1 - beta1**count))
+        # END 3.29
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

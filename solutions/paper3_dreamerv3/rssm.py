@@ -36,6 +36,19 @@ def feature(h: Tensor, z: Tensor) -> Tensor:
     return torch.cat([h, z.flatten(-2)], -1)
 
 
+def gru_update(h: Tensor, reset: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
+    """The GRU's new state from the raw values of its three gates, all (B, H).
+
+    The candidate is tanh(sigmoid(reset) · candidate); h goes the share sigmoid(update - 1) of the
+    way to it, 0.27 at first, so that the state persists. Official rssm.py, `_core`.
+    """
+    # EXERCISE 3.11: reset the candidate before its tanh, then mix it with h
+    candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+    update = torch.sigmoid(update - 1)
+    return h + update * (candidate - h)
+    # END 3.11
+
+
 class RSSM(nn.Module):
     """Block-GRU dynamics with S categorical latents of K classes each.
 
@@ -84,12 +97,18 @@ class RSSM(nn.Module):
         z           (B, S, K)
         action_in   (B, hidden)   `self.a_in` of the bounded action
         return      (B, H)
+
+        `core_h` of h in blocks and `core_in` of [h_in(h), z_in(z), action_in] add up to the core,
+        which `core_norm` normalises. `gates` makes 3 H / G numbers of each of its blocks: reset,
+        candidate and update of this block's units, in this order. Official rssm.py, `_core`.
         """
+        # EXERCISE 3.12: the core of h, z and a, its norm, the gates of each block (needs 3.7 3.11)
         x = torch.cat([self.h_in(h), self.z_in(z.flatten(-2)), action_in], -1)
         x = self.core_h(self.to_blocks(h)).flatten(-2) + self.core_in(x)
         gates = self.gates(self.to_blocks(self.core_norm(x)))  # (B, G, 3 H / G)
         reset, candidate, update = (gate.flatten(-2) for gate in gates.chunk(3, -1))
         return gru_update(h, reset, candidate, update)
+        # END 3.12
 
     def split(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """The inverse of `feature`. (..., F) → h (..., H), z (..., S, K)"""
@@ -111,12 +130,32 @@ class RSSM(nn.Module):
         embed_in   (..., hidden)   `self.post_embed` of the embedding, computed for all T at once
         return     (..., S, K)
         """
+        # EXERCISE 3.13: the product with h plus `embed_in`, then `post_out`, as categoricals
         logits = self.post_out(self.post_h(h) + embed_in)
         return logits.unflatten(-1, (self.stoch, self.classes))
+        # END 3.13
 
     def sample(self, logits: Tensor) -> Tensor:
         """One-hot latents with straight-through gradients. (..., S, K) → (..., S, K)"""
         return sample_one_hot(unimix(logits, self.ratio))
+
+    def observe_step(
+        self, h: Tensor, z: Tensor, keep: Tensor, action_in: Tensor, embed_in: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One step of filtering: forget where an episode begins, predict, then correct.
+
+        h, z                  (B, H), (B, S, K)
+        keep                  (B,)   0 where an episode begins
+        action_in, embed_in   (B, hidden)
+        return                h (B, H), z (B, S, K), posterior logits (B, S, K)
+
+        `action_in` has forgotten already: `observe` makes it, and `embed_in`, for all T at once.
+        """
+        # EXERCISE 3.14: forget h and z, then sequence model and posterior (needs 3.12 3.13)
+        h = self.sequence_model(h * keep[:, None], z * keep[:, None, None], action_in)
+        logits = self.posterior(h, embed_in)
+        return h, self.sample(logits), logits
+        # END 3.14
 
     def observe(
         self, embeds: Tensor, actions: Tensor, is_first: Tensor, state: tuple[Tensor, Tensor]
@@ -128,7 +167,11 @@ class RSSM(nn.Module):
         is_first   (B, T)      1 where an episode begins: h, z and action before it count as zero
         state      h (B, H), z (B, S, K) of the step before the sequence
         return     h (B, T, H), z (B, T, S, K), posterior logits (B, T, S, K)
+
+        `observe_step` takes `a_in` of the bounded action, which is 0 where an episode begins, and
+        `post_embed` of the embedding. Neither needs the recurrent state.
         """
+        # EXERCISE 3.15: inputs for all T at once, then step by step (needs 3.14)
         h, z = state
         keep = 1 - is_first.to(h.dtype)
         action_in = self.a_in(self.bound_action(actions) * keep[..., None])  # (B, T, hidden)
@@ -139,20 +182,14 @@ class RSSM(nn.Module):
             steps.append((h, z, logits))
         hs, zs, logits = (torch.stack(x, 1) for x in zip(*steps, strict=True))
         return hs, zs, logits
+        # END 3.15
 
-    def observe_step(
-        self, h: Tensor, z: Tensor, keep: Tensor, action_in: Tensor, embed_in: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One step of `observe`, without what can be computed for all T at once.
-
-        h, z                  (B, H), (B, S, K)
-        keep                  (B,)   0 where an episode begins
-        action_in, embed_in   (B, hidden)
-        return                h (B, H), z (B, S, K), posterior logits (B, S, K)
-        """
-        h = self.sequence_model(h * keep[:, None], z * keep[:, None, None], action_in)
-        logits = self.posterior(h, embed_in)
-        return h, self.sample(logits), logits
+    def imagine_step(self, h: Tensor, z: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """The next state of a dream. (N, H), (N, S, K), (N, A) → (N, H), (N, S, K)"""
+        # EXERCISE 3.16: sequence model with the bounded action, a sample of the prior (needs 3.12)
+        h = self.sequence_model(h, z, self.a_in(self.bound_action(action)))
+        return h, self.sample(self.prior(h))
+        # END 3.16
 
     @torch.no_grad()
     def imagine(
@@ -166,6 +203,7 @@ class RSSM(nn.Module):
 
         State 0 is the start. `actions[:, t]` is taken at state t and leads to state t + 1.
         """
+        # EXERCISE 3.17: act, step, act again; the last state has an action too (needs 3.16)
         states = [feature(h, z)]
         actions = [policy(states[0])]
         for _ in range(horizon):
@@ -173,21 +211,7 @@ class RSSM(nn.Module):
             states.append(feature(h, z))
             actions.append(policy(states[-1]))
         return torch.stack(states, 1), torch.stack(actions, 1)
-
-    def imagine_step(self, h: Tensor, z: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """The next state of a dream. (N, H), (N, S, K), (N, A) → (N, H), (N, S, K)"""
-        h = self.sequence_model(h, z, self.a_in(self.bound_action(action)))
-        return h, self.sample(self.prior(h))
-
-
-def gru_update(h: Tensor, reset: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
-    """The GRU's new state from the raw values of its three gates, all (B, H).
-
-    The update gate starts at sigmoid(-1) = 0.27, so that the state persists at first.
-    """
-    candidate = torch.tanh(torch.sigmoid(reset) * candidate)
-    update = torch.sigmoid(update - 1)
-    return h + update * (candidate - h)
+        # END 3.17
 
 
 def kl_loss(
@@ -201,10 +225,12 @@ def kl_loss(
     KL(posterior ‖ prior), summed over the S categoricals, and not below `free_nats` for each (b, t)
     alone: below it a term has no gradient. Paper: section "World model learning".
     """
+    # EXERCISE 3.18: two KL divergences of the mixtures, each with its own stop-gradient (needs 3.6)
     posterior, prior = unimix(posterior, ratio), unimix(prior, ratio)
     dyn = kl_divergence(posterior.detach(), prior)
     rep = kl_divergence(posterior, prior.detach())
     return dyn.clamp(min=free_nats), rep.clamp(min=free_nats)
+    # END 3.18
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -240,8 +266,12 @@ class WorldModel(nn.Module):
 
         batch    rows (B, T, ...) with the state before the first row as `h` (B, H), `z` (B, S, K)
         return   scalar; h (B, T, H) and z (B, T, S, K) with gradient; metrics
+
+        `losses` are (B, T) each, with their scales: dyn, rep, reward, continue, and one of each key
+        that the decoder predicts. The config scales dyn, rep, images and vectors.
         """
         c = self.config
+        # EXERCISE 3.19: filter, then each loss (B, T) with its scale (needs 3.9 3.10 3.15 3.18)
         h, z, posterior = self.rssm.observe(
             self.encoder(batch), batch["action"], batch["is_first"], (batch["h"], batch["z"])
         )
@@ -260,6 +290,7 @@ class WorldModel(nn.Module):
             is_image = key in self.decoder.images
             scale = c.scale_image if is_image else c.scale_vector
             losses[key] = scale * reconstruction_loss(prediction, batch[key], is_image)
+        # END 3.19
         losses = {key: loss.mean() for key, loss in losses.items()}
         metrics = {f"loss/{key}": loss.detach() for key, loss in losses.items()}
         with torch.no_grad():  # without the free nats
@@ -274,3 +305,9 @@ class WorldModel(nn.Module):
         """
         reward = self.reward.mean(self.reward(state))
         return reward, torch.sigmoid(self.continues(state).squeeze(-1))
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

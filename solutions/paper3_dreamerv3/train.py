@@ -189,67 +189,6 @@ class Agent:
 
     # --- learning ---------------------------------------------------------------------------------
 
-    def train_step(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """One update of world model, actor and critic from one batch of replayed sequences.
-
-        batch    rows (B, T, ...) as arrays, and the stored latents before them as `h`, `z`
-        return   metrics (scalars), and new latents (B, T, ...) for the replay
-        """
-        batch = self.prepare(batch)
-        world_loss, (h, z), metrics = self.world_model.loss(batch)
-        dream_loss, replay_loss, behavior_metrics = self.behavior_loss(batch, h, z)
-        self.update(world_loss + dream_loss + self.config.scale_replay_value * replay_loss)
-        update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
-        return metrics | behavior_metrics, self.latents({"h": h, "z": z})
-
-    def train_world_model(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """One update of the world model alone; its return value is that of `train_step`."""
-        loss, (h, z), metrics = self.world_model.loss(self.prepare(batch))
-        self.update(loss)
-        return metrics, self.latents({"h": h, "z": z})
-
-    def train_actor_critic(self, batch: dict) -> dict[str, Tensor]:
-        """One update of actor and critic in the world model as it is. Returns metrics."""
-        batch = self.prepare(batch)
-        with torch.no_grad():
-            _, (h, z), _ = self.world_model.loss(batch)
-        dream_loss, replay_loss, metrics = self.behavior_loss(batch, h, z)
-        self.update(dream_loss + self.config.scale_replay_value * replay_loss)
-        update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
-        return metrics
-
-    def behavior_loss(self, batch: dict, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, dict]:
-        """Losses of actor and critic, on dreams that start at replayed states and on these states.
-
-        h, z     (B, T, H), (B, T, S, K)   posterior states, attached: the replay loss trains them
-        return   scalar on dreams, scalar on replayed states, metrics
-        """
-        c = self.config
-        last = c.imagine_last or h.shape[1]
-        h, z = h[:, -last:], z[:, -last:]
-        state, policy, actions, rewards, continues = self.imagine(h, z)
-        slow_values = self.slow_critic.mean(self.slow_critic(state))
-        value_logits = self.critic(state)
-        values = self.critic.mean(value_logits.detach())
-        never = torch.zeros_like(continues)  # a dream is cut nowhere but at its end
-        returns = compute_lambda_returns(rewards, values, continues, never, c.lambda_)
-        # From here on without the last state, which has no return.
-        policy, actions, values = policy[:, :-1], actions[:, :-1], values[:, :-1]
-        value_logits, slow_values = value_logits[:, :-1], slow_values[:, :-1]
-        weight = imagination_weights(continues)[:, :-1]
-        policy_loss, metrics = self.policy_loss(policy, actions, returns, values, weight)
-        value_loss = critic_loss(self.critic, value_logits, returns, slow_values, weight)
-        rows = {key: batch[key][:, -last:] for key in ("reward", "is_terminal", "is_last")}
-        bootstrap = returns[:, 0].reshape(rows["reward"].shape)
-        replay_loss = self.replay_value_loss(feature(h, z), rows, bootstrap)
-        metrics |= {
-            "loss/value": value_loss.detach(),
-            "loss/replay_value": replay_loss.detach(),
-            "value": values.mean(),
-            "return": returns.mean(),
-        }
-        return policy_loss + value_loss, replay_loss, metrics
-
     def imagine(self, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Dreams of the current policy from every state given.
 
@@ -260,6 +199,7 @@ class Agent:
 
         Only the actor's outputs have a gradient: kept for its loss, they need no second pass.
         """
+        # EXERCISE 3.30: dreams from detached states; the actor keeps its gradient (needs 3.17)
         policies = []
 
         def act(state: Tensor) -> Tensor:
@@ -272,6 +212,7 @@ class Agent:
         with torch.no_grad():
             reward, continues = self.world_model.predict(state)
         return state, torch.stack(policies, 1), actions, reward, continues
+        # END 3.30
 
     def policy_loss(
         self, policy: Tensor, actions: Tensor, returns: Tensor, values: Tensor, weight: Tensor
@@ -283,10 +224,12 @@ class Agent:
                                            normalised. Updates the normaliser, once
         return                    scalar, metrics
         """
+        # EXERCISE 3.31: normaliser, advantage and loss of the actor (needs 3.22 3.23 3.25)
         self.normalizer.update(returns)
         advantage = (returns - values) / self.normalizer.scale()
         log_prob, entropy = self.actor.log_prob(policy, actions), self.actor.entropy(policy)
         loss = actor_loss(log_prob, entropy, advantage, weight, self.config.entropy_scale)
+        # END 3.31
         return loss, {
             "loss/policy": loss.detach(),
             "entropy": entropy.detach().mean(),
@@ -305,6 +248,7 @@ class Agent:
         The last row of an episode has no next one to learn from, so it weighs 0. Official agent.py,
         `repl_loss`; paper: section "Critic learning", scale 0.3.
         """
+        # EXERCISE 3.32: λ-returns of the rows, and the loss of all but the last (needs 3.21 3.26)
         continues = self.world_model.discount * (1 - rows["is_terminal"])
         target = compute_lambda_returns(
             rows["reward"], bootstrap, continues, rows["is_last"], self.config.lambda_
@@ -313,6 +257,79 @@ class Agent:
         logits = self.critic(state)
         slow_value = self.slow_critic.mean(self.slow_critic(state.detach()))
         return critic_loss(self.critic, logits, target, slow_value, 1 - rows["is_last"][:, :-1])
+        # END 3.32
+
+    def behavior_loss(self, batch: dict, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, dict]:
+        """Losses of actor and critic, on dreams that start at replayed states and on these states.
+
+        h, z     (B, T, H), (B, T, S, K)   posterior states, attached: the replay loss trains them
+        return   scalar on dreams, scalar on replayed states, metrics
+
+        Dreams start at the last `imagine_last` rows. Their returns start from the critic's `values`
+        (the slow critic's are for its loss alone) and belong to all states of a dream but its last.
+        The replay loss judges the same rows; the value of a row is the return of its dream.
+        """
+        c = self.config
+        last = c.imagine_last or h.shape[1]
+        h, z = h[:, -last:], z[:, -last:]
+        # EXERCISE 3.33: dream, returns, weights, three losses (needs 3.21 3.24 3.26 3.30 3.31 3.32)
+        state, policy, actions, rewards, continues = self.imagine(h, z)
+        slow_values = self.slow_critic.mean(self.slow_critic(state))
+        value_logits = self.critic(state)
+        values = self.critic.mean(value_logits.detach())
+        never = torch.zeros_like(continues)  # a dream is cut nowhere but at its end
+        returns = compute_lambda_returns(rewards, values, continues, never, c.lambda_)
+        # From here on without the last state, which has no return.
+        policy, actions, values = policy[:, :-1], actions[:, :-1], values[:, :-1]
+        value_logits, slow_values = value_logits[:, :-1], slow_values[:, :-1]
+        weight = imagination_weights(continues)[:, :-1]
+        policy_loss, metrics = self.policy_loss(policy, actions, returns, values, weight)
+        value_loss = critic_loss(self.critic, value_logits, returns, slow_values, weight)
+        rows = {key: batch[key][:, -last:] for key in ("reward", "is_terminal", "is_last")}
+        bootstrap = returns[:, 0].reshape(rows["reward"].shape)
+        replay_loss = self.replay_value_loss(feature(h, z), rows, bootstrap)
+        # END 3.33
+        metrics |= {
+            "loss/value": value_loss.detach(),
+            "loss/replay_value": replay_loss.detach(),
+            "value": values.mean(),
+            "return": returns.mean(),
+        }
+        return policy_loss + value_loss, replay_loss, metrics
+
+    def train_step(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One update of world model, actor and critic from one batch of replayed sequences.
+
+        batch    rows (B, T, ...) as arrays, and the stored latents before them as `h`, `z`
+        return   metrics (scalars), and new latents (B, T, ...) for the replay
+
+        `prepare` makes tensors, `update` takes the step, `latents` is what the replay stores. All
+        losses are one sum, in which the replay loss counts `scale_replay_value`.
+        """
+        # EXERCISE 3.34: all losses, one update, then the slow critic (needs 3.19 3.27 3.33)
+        batch = self.prepare(batch)
+        world_loss, (h, z), metrics = self.world_model.loss(batch)
+        dream_loss, replay_loss, behavior_metrics = self.behavior_loss(batch, h, z)
+        self.update(world_loss + dream_loss + self.config.scale_replay_value * replay_loss)
+        update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
+        return metrics | behavior_metrics, self.latents({"h": h, "z": z})
+        # END 3.34
+
+    def train_world_model(self, batch: dict) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One update of the world model alone; its return value is that of `train_step`."""
+        loss, (h, z), metrics = self.world_model.loss(self.prepare(batch))
+        self.update(loss)
+        return metrics, self.latents({"h": h, "z": z})
+
+    def train_actor_critic(self, batch: dict) -> dict[str, Tensor]:
+        """One update of actor and critic in the world model as it is. Returns metrics."""
+        batch = self.prepare(batch)
+        with torch.no_grad():
+            _, (h, z), _ = self.world_model.loss(batch)
+        dream_loss, replay_loss, metrics = self.behavior_loss(batch, h, z)
+        self.update(dream_loss + self.config.scale_replay_value * replay_loss)
+        update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
+        return metrics
 
     def update(self, loss: Tensor) -> None:
         """One optimiser step on all parameters that the loss reaches."""
@@ -392,3 +409,9 @@ class Agent:
         """Errors: RuntimeError (torch) where names or shapes differ."""
         self.modules.load_state_dict(state["modules"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)

@@ -292,35 +292,6 @@ def test_a_block_linear_layer_is_several_small_layers_side_by_side():
                 assert got[g] == pytest.approx(expected[g], rel=1e-12)
 
 
-@pytest.mark.parametrize("rows", [(), (5,), (2, 3), (50_000,)])
-@pytest.mark.parametrize("transposed", [False, True])
-def test_the_fused_norm_is_pytorchs_norm_and_silu_in_value_and_gradients(rows, transposed):
-    """50,000 rows are more than one piece."""
-    torch.manual_seed(4)
-    x = torch.randn(*rows, 6, dtype=torch.float64)
-    if transposed:
-        x = torch.randn(6, *rows, dtype=torch.float64).movedim(0, -1)
-    x, weight = x.requires_grad_(), irregular(6).requires_grad_()
-    fused = networks.FusedNormAct.apply(x, weight, 1e-4)
-    plain = torch.nn.functional.silu(torch.nn.functional.rms_norm(x, (6,), weight, 1e-4))
-    torch.testing.assert_close(fused, plain, rtol=1e-6, atol=1e-6)
-    up = torch.randn_like(plain)
-    for a, b in zip(
-        *(torch.autograd.grad(y, (x, weight), up) for y in (fused, plain)), strict=True
-    ):
-        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
-
-
-def test_large_inputs_on_a_cpu_take_the_fused_norm_and_small_ones_pytorchs(monkeypatch):
-    calls = []
-    monkeypatch.setattr(networks.FusedNormAct, "apply", lambda x, *_: calls.append(x.shape) or x)
-    layer = networks.NormAct(64)
-    layer(torch.randn(16, 64))
-    assert calls == []
-    layer(torch.randn(1024, 64))
-    assert calls == [(1024, 64)]
-
-
 @pytest.mark.parametrize("rows", [16, 4096])
 def test_the_norm_of_half_precision_is_exact(rows):
     layer, x = networks.NormAct(64), torch.randn(rows, 64).bfloat16()

@@ -1,22 +1,31 @@
-"""`RSSM.observe` as one function with a gradient of its own: the same results in less time.
+"""What makes updates of the reference faster: functions that give the same in less time.
 
-Nothing to learn here about DreamerV3: `RSSM.observe_step` says what a step computes. Automatic
-differentiation of T steps records some sixty small functions a step, and multiplies B rows for the
-gradient of each weight at each step. Here a step's backward pass is written out without the
-weights: their gradients are one product each over all T·B rows at the end.
+Nothing to learn here about DreamerV3: `networks.norm_act` and `RSSM.observe` say what is computed.
 
-Letters as in rssm.py, and G blocks, U hidden units. The trainer uses `observe` for updates in
-fp32 after `agrees` has compared it with the plain scan.
+observe    Automatic differentiation of T steps records some sixty small functions a step, and
+           multiplies B rows for the gradient of each weight at each step. Here a step's backward
+           pass is written out without the weights: their gradients are one product each over all
+           T·B rows at the end.
+norm_act   keeps less for its gradient and works in pieces that fit a CPU's cache.
+
+The trainer asks for `replacements`, which compares each function with what it replaces.
+Letters as in rssm.py, and G blocks, U hidden units.
 """
 
 import copy
+import functools
+import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from solutions.paper3_dreamerv3 import networks
 from solutions.paper3_dreamerv3.rssm import RSSM
+
+plain_norm_act = networks.norm_act
 
 
 class Weights(NamedTuple):
@@ -39,7 +48,7 @@ class Weights(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a step keeps for its gradient, B rows each. n, r: see `norm_act`."""
+    """What a step keeps for its gradient, B rows each. n, r: see `norm_act_of_step`."""
 
     h0: Tensor  # the state before, zeros where an episode begins
     z0: Tensor
@@ -60,14 +69,14 @@ class Step(NamedTuple):
     logits: Tensor
 
 
-def norm_act(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+def norm_act_of_step(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """silu(weight n), n = x r, r = 1 / √(mean(x²) + ε); all three of them: output, n, r."""
     r = x.square().sum(-1, keepdim=True).div_(x.shape[-1]).add_(eps).rsqrt_()
     n = x * r
     return F.silu(n * weight), n, r
 
 
-def norm_act_gradient(g: Tensor, n: Tensor, r: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def gradient_of_step(g: Tensor, n: Tensor, r: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient of x, and that of the weight for each row, from the output's gradient g."""
     g = torch.ops.aten.silu_backward(g, n * weight)
     of_weight = g * n
@@ -95,19 +104,19 @@ class Observe(torch.autograd.Function):
             h0, z0 = (h * keep[:, t, None], z * keep[:, t, None]) if begin else (h, z)
             x = torch.stack([torch.addmm(w.h_bias, h0, w.h_in.t()),
                              torch.addmm(w.z_bias, z0, w.z_in.t())], 1)  # fmt: skip
-            x, in_n, in_r = norm_act(x, w.in_norm, eps)
+            x, in_n, in_r = norm_act_of_step(x, w.in_norm, eps)
             x = x.flatten(1)
             h0_ = blocks(h0).transpose(0, 1)
             core = torch.baddbmm(blocks(core_bias[:, t]).transpose(0, 1), h0_, w.core_h)
             core = torch.addmm(core.transpose(0, 1).flatten(1), x, w.core_in.t())
-            y, core_n, core_r = norm_act(core, w.core_norm, eps)
+            y, core_n, core_r = norm_act_of_step(core, w.core_norm, eps)
             gates = torch.baddbmm(w.gates_bias, blocks(y).transpose(0, 1), w.gates)
             reset, candidate, update = gates.transpose(0, 1).chunk(3, -1)  # (B, G, H/G)
             reset, update = torch.sigmoid(reset), torch.sigmoid(update)
             new = torch.tanh(reset * candidate)
             h = torch.lerp(blocks(h0), new, update).flatten(1)
             q = torch.addmm(post_bias[:, t], h, w.post_h.t())
-            q, post_n, post_r = norm_act(q, w.post_norm, eps)
+            q, post_n, post_r = norm_act_of_step(q, w.post_norm, eps)
             logits = torch.addmm(w.post_bias, q, w.post_out.t())
             z = rssm.sample(logits.unflatten(1, (rssm.stoch, -1))).flatten(1)
             zs.append(z)
@@ -133,9 +142,7 @@ class Observe(torch.autograd.Function):
             dz = (dz + of_z[:, t]).mul_(1 - ctx.rssm.ratio).view_as(probs)
             dlogits = torch.ops.aten._softmax_backward_data(dz, probs, -1, probs.dtype).flatten(1)
             dlogits += of_logits[:, t]
-            dq, dpost_norm = norm_act_gradient(
-                dlogits @ w.post_out, s.post_n, s.post_r, w.post_norm
-            )
+            dq, dpost_norm = gradient_of_step(dlogits @ w.post_out, s.post_n, s.post_r, w.post_norm)
             dh = torch.addmm(dh + of_h[:, t], dq, w.post_h)
             dh_ = blocks(dh)
             dnew = dh_ * s.update
@@ -144,9 +151,9 @@ class Observe(torch.autograd.Function):
             dreset = torch.ops.aten.sigmoid_backward(dproduct * s.candidate, s.reset)
             dgates = torch.cat([dreset, dproduct * s.reset, dupdate], -1)
             dy = torch.bmm(dgates.transpose(0, 1), w.gates.transpose(1, 2)).transpose(0, 1)
-            dcore, dcore_norm = norm_act_gradient(dy.flatten(1), s.core_n, s.core_r, w.core_norm)
+            dcore, dcore_norm = gradient_of_step(dy.flatten(1), s.core_n, s.core_r, w.core_norm)
             dx = (dcore @ w.core_in).view_as(s.in_n)
-            dx, din_norm = norm_act_gradient(dx, s.in_n, s.in_r, w.in_norm)
+            dx, din_norm = gradient_of_step(dx, s.in_n, s.in_r, w.in_norm)
             dh = torch.baddbmm((dh_ - dnew).transpose(0, 1), blocks(dcore).transpose(0, 1),
                                w.core_h.transpose(1, 2))  # fmt: skip
             dh = torch.addmm(dh.transpose(0, 1).flatten(1), dx[:, 0], w.h_in)
@@ -210,13 +217,83 @@ def observe(
     return hs, zs.unflatten(-1, categoricals), logits.unflatten(-1, categoricals)
 
 
-def agrees(rssm: RSSM) -> bool:
-    """Whether `observe` here and `rssm.observe` agree, in values and gradients, on some noise.
+class FusedNormAct(torch.autograd.Function):
+    """`networks.norm_act` with a gradient of its own.
 
-    Whoever changes the RSSM need not change this file: where they differ, the plain scan is used.
-    Compared on a copy in double precision; torch's random numbers go on as if nothing was drawn.
+    Saves x and one number per row, where PyTorch's formulas save what lies between. With y = n w,
+    n = x r, r = 1 / √(mean(x²) + ε), and g the gradient of y, that of x is r (g w - n mean(g w n)).
     """
-    rssm = copy.deepcopy(rssm).double()
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scale = torch.rsqrt(norm.square() / x.shape[-1] + eps)
+        ctx.save_for_backward(x, scale, weight)
+        return F.silu((x * scale).mul_(weight), inplace=True)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, scale, weight = ctx.saved_tensors
+        of_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+        of_weight = torch.zeros_like(weight)
+        rows = [y.reshape(-1, y.shape[-1]) for y in (x, scale, gradient, of_x)]
+        # In pieces, which fit a CPU's cache and keep what lies between small.
+        pieces = (y.split(max(1, 2**18 // x.shape[-1])) for y in rows)
+        for x_, scale_, g, of_x_ in zip(*pieces, strict=True):
+            n = x_ * scale_
+            g = torch.ops.aten.silu_backward(g, n * weight)
+            product = g * n
+            of_weight += product.sum(0)
+            mean = product.mul_(weight).mean(-1, keepdim=True)
+            torch.mul(g.mul_(weight).addcmul_(n, mean, value=-1), scale_, out=of_x_)
+        return of_x, of_weight, None
+
+
+def norm_act(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """`networks.norm_act`, by `FusedNormAct` where that is faster."""
+    if x.device.type == "cpu" and x.numel() >= 2**16:  # a GPU has a kernel for it
+        return FusedNormAct.apply(x, weight, eps)
+    return plain_norm_act(x, weight, eps)
+
+
+def replacements(agent, scan: bool) -> list[tuple]:
+    """(owner, name, function) for what updates may do by functions of this file.
+
+    scan   whether `observe` is wanted
+
+    Whoever changes the code that is replaced need not change this file: each function is compared
+    with it, in values and gradients, on some noise. Where they differ it is not replaced, and a
+    line says so. In double precision; torch's random numbers go on as if nothing was drawn.
+    """
+    rssm = agent.world_model.rssm
+    weight = rssm.core_norm.weight
+    with torch.random.fork_rng([weight.device] if weight.device.type == "cuda" else []):
+        found = [(networks, "norm_act", norm_act)] if same_norm_act() else []
+        if scan and same_scan(copy.deepcopy(rssm).double()):
+            found.append((rssm, "observe", functools.partial(observe, rssm)))
+    if len(found) < 1 + scan:
+        names = {"norm_act", "observe"} - {name for _, name, _ in found}
+        print(
+            f"{' and '.join(sorted(names))}: changed, so not replaced by fast.py", file=sys.stderr
+        )
+    return found
+
+
+def same_norm_act() -> bool:
+    torch.manual_seed(0)
+    x = torch.randn(5, 7, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(7, dtype=torch.float64, requires_grad=True)
+
+    def run(function) -> list[Tensor]:
+        out = function(x, weight, 0.1)
+        return [out, *torch.autograd.grad(out.sin().sum(), [x, weight])]
+
+    return equal(lambda: run(networks.norm_act), lambda: run(FusedNormAct.apply))
+
+
+def same_scan(rssm: RSSM) -> bool:
+    """rssm   a copy of the agent's, in double precision"""
     weight = rssm.core_norm.weight
 
     def run(scan) -> list[Tensor]:
@@ -233,10 +310,13 @@ def agrees(rssm: RSSM) -> bool:
         found = torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)
         return [*out, *found]
 
-    devices = [weight.device] if weight.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        try:
-            pairs = zip(run(rssm.observe), run(lambda *x: observe(rssm, *x)), strict=True)
-            return all(torch.allclose(x, y, 1e-6, 1e-9) for x, y in pairs)
-        except Exception:  # another architecture
-            return False
+    return equal(lambda: run(rssm.observe), lambda: run(functools.partial(observe, rssm)))
+
+
+def equal(plain: Callable, fast: Callable) -> bool:
+    """Whether both compute the same tensors. Where one fails, the other is another architecture."""
+    try:
+        pairs = zip(plain(), fast(), strict=True)
+        return all(torch.allclose(x, y, 1e-6, 1e-9) for x, y in pairs)
+    except Exception:
+        return False
