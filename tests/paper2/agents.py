@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from tests.paper2.numbers import F64, irregular
+from tests.numbers import F64, irregular
 
 LOGITS = "fc_prior_logits.weight"
 

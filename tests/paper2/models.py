@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-from tests.paper2.numbers import F64, irregular
+from tests.numbers import F64, irregular
 
 B, T, A, S, K, H, U, E = 3, 4, 2, 2, 5, 6, 7, 8
 Z = S * K

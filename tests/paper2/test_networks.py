@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import _disable_current_modes as real_random_n
 
 from course.checks import check, draws
 from tests import oracle
+from tests.numbers import F64, gradients, irregular, values
 from tests.paper2.agents import fill, put
-from tests.paper2.numbers import F64, gradients, irregular, values
 
 # --- 2.1 sample_one_hot ---------------------------------------------------------------------------
 

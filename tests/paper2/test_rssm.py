@@ -15,6 +15,7 @@ import torch
 
 from course.checks import check
 from tests import oracle
+from tests.numbers import F64, gradients, irregular, values
 from tests.paper2.models import (
     A,
     B,
@@ -34,7 +35,6 @@ from tests.paper2.models import (
     start,
     strong,
 )  # fmt: skip
-from tests.paper2.numbers import F64, gradients, irregular, values
 
 KEPT = 1 / (1 + math.exp(-1))  # 1 - sigmoid(-1): what a GRU without weights keeps of h
 EYE = [[1.0, 0.0], [0.0, 1.0]]

@@ -11,8 +11,8 @@ import torch
 
 from course.checks import check
 from tests import oracle
+from tests.numbers import F64, gradients, irregular
 from tests.paper2.agents import agent_of, starts, steered
-from tests.paper2.numbers import F64, gradients, irregular
 
 # --- 2.20 DreamerV2.imagine -----------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What all checks of this chapter share: numbers without a pattern, gradients."""
+"""What the checks of several chapters share: numbers without a pattern, gradients."""
 
 import math
 
