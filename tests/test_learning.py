@@ -71,7 +71,7 @@ V3 = ConfigV3(
         ("dreamerv2", V2, False, 3.3, 8.0),
         ("dreamerv2", V2, True, 1.5, 6.0),
         ("dreamerv3", V3, False, 3.3, 8.0),
-        ("dreamerv3", V3, True, 1.5, 6.0),
+        pytest.param("dreamerv3", V3, True, 1.5, 6.0, marks=pytest.mark.long),
     ],
 )
 def test_an_agent_learns_to_match_a_cue(name, agent, continuous, random, learned, tmp_path):

@@ -149,6 +149,7 @@ def test_without_borrowing_training_stops_at_the_first_missing_exercise_in_one_l
     assert "is not done yet" in done.stderr and "--borrow" in done.stderr
 
 
+@pytest.mark.long
 def test_with_borrowing_a_fresh_template_trains_evaluates_and_shows_dreams(mine, tmp_path):
     run = tmp_path / "run"
     small = ["agent.batch_length=8", "agent.batch_size=4", "eval_episodes=1", "pretrain=0"]

@@ -67,6 +67,7 @@ def test_colour_and_size():
     assert envs[1].reset(seed=1)[0]["image"].shape == (3, 48, 48)
 
 
+@pytest.mark.long
 def test_a_run_with_threads_trains_and_goes_on_in_new_episodes(train, tmp_path):
     command = ["task=atari_pong", "task.threads=true", "task.size=32", "preset=debug", "run=run"]
     size = ["agent.deter=16", "agent.hidden=8", "agent.blocks=4", "agent.depth=2"]

@@ -319,6 +319,7 @@ def test_sigterm_to_the_real_command_saves_and_names_the_way_on(tmp_path, tiny):
     assert checkpoint.read(tmp_path / "run" / "checkpoints" / "latest.pt")["trainer"]["step"] > 0
 
 
+@pytest.mark.long
 def test_pong_trains_saves_and_resumes_through_the_generic_path(
     train, evaluate, tiny, tmp_path, no_report
 ):
