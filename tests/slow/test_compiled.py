@@ -15,14 +15,14 @@ torch._inductor.config.fallback_random = True
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
-def gradients(agent_name: str, compile: bool) -> torch.Tensor:
+def gradients(agent_name: str, compile: bool, precision: str = "fp32") -> torch.Tensor:
     agent, batch = update.build(
         dict(update.DEFAULTS, agent=agent_name, size="tiny", batch=4, length=8, horizon=5), {}
     )
     with torch.no_grad():
         for parameter in agent.parameters:
             parameter.add_(torch.empty_like(parameter).normal_(0, 0.005))
-    speed.accelerate(agent, compile=compile)
+    speed.accelerate(agent, precision, compile)
     torch.manual_seed(3)
     agent.train_step(batch)
     found = [p.grad.flatten() for p in agent.parameters if p.grad is not None]
@@ -34,6 +34,12 @@ def test_a_compiled_update_has_the_gradients_of_a_plain_one(agent):
     plain, compiled = gradients(agent, False), gradients(agent, True)
     assert plain.abs().max() > 1e-3
     torch.testing.assert_close(compiled, plain, rtol=1e-3, atol=1e-4 * plain.abs().max().item())
+
+
+def test_half_precision_and_compiled_steps_go_together():
+    """Draws may differ by a digit, so gradients only point the same way."""
+    plain, both = gradients("dreamerv3", False), gradients("dreamerv3", True, "bf16")
+    assert torch.cosine_similarity(plain, both, 0) > 0.97
 
 
 @pytest.mark.parametrize("observation", ["vector", "image"])
