@@ -6,6 +6,7 @@ All take Hydra's `key=value` overrides. What the user can mend ends in one line 
 import errno
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,9 @@ Train an agent. The same run folder again continues the run.
   seed=0                  device=auto|cpu|cuda     until=475     stop at this evaluation
   agent.KEY=VALUE         an option of the agent   --info        list agents, sizes, tasks, options
   preset=debug            everything once, in a minute           log=[mlflow,tensorboard]
+  mode=bootstrap          the world model alone, from random actions
+  mode=dreamer checkpoint=RUN                      actor and critic alone, in that world model
+  dry_run=true            keep nothing
 """
 EVAL_HELP = """usage: dreamer-eval checkpoint=PATH [episodes=20] [videos=0] [out=FOLDER] [seed=0]
                     [device=auto] [code=…]
@@ -111,10 +115,17 @@ def train_command(arguments: list[str]) -> int:
     cfg = resolve(overrides)
     task = str(cfg["task"]["name"]).replace("/", "-").replace(":", "-")
     folder = Path(run or f"runs/{time.strftime('%m%d_%H%M%S')}-{cfg['agent_name']}-{task}")
-    cfg["run"] = str(folder)
     if cfg["threads"]:
         torch.set_num_threads(cfg["threads"])
     keep_memory()
+    if cfg["dry_run"]:
+        if run:
+            raise UserError("dry_run=true keeps nothing: leave run= out")
+        with tempfile.TemporaryDirectory() as folder, watching(cfg["env_timeout"]):
+            code = train_in(Path(folder), cfg | {"run": folder, "log": []}, overrides)
+        print("dry run: nothing was kept")
+        return code
+    cfg["run"] = str(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", timeout=0)

@@ -10,6 +10,7 @@ import torch
 from dreamkit import UserError, first_line
 
 PRECISIONS = ("fp32", "bf16")
+UPDATES = ("train_step", "train_world_model", "train_behavior")  # an agent's kinds of updates
 # What an RSSM calls once for every step of a sequence, from the outside in.
 STEPS = (("observe_step", "imagine_step"), ("recurrent_step", "prior", "posterior"))
 
@@ -44,20 +45,26 @@ def accelerate(agent, precision: str = "fp32", compile: bool = False) -> None:
     if precision not in PRECISIONS:
         raise UserError(f"precision={precision}: one of {', '.join(PRECISIONS)}")
     package = type(agent).__module__.rpartition(".")[0]
+
+    def change(how) -> None:
+        for name in filter(lambda name: hasattr(agent, name), UPDATES):
+            setattr(agent, name, how(getattr(agent, name)))
+
     if compile:
         check_compiler()
-        agent.train_step = with_functions(agent.train_step, compiled_steps(agent))
+        steps = compiled_steps(agent)
+        change(lambda function: with_functions(function, steps))
     if precision == "bf16":
         if not getattr(agent, "half_precision", False):
             name = package.rpartition(".")[2].split("_", 1)[1]
             raise UserError(f"precision=bf16: {name} computes in fp32 alone")
-        agent.train_step = in_bf16(agent.train_step, agent.device.type)
+        change(lambda function: in_bf16(function, agent.device.type))
     try:
         fast = importlib.import_module(f"{package or 'agent'}.fast")
     except ModuleNotFoundError:  # as beside a learner's own code
         return
     others = fast.replacements(agent, scan=precision == "fp32" and not compile)
-    agent.train_step = with_functions(agent.train_step, others)
+    change(lambda function: with_functions(function, others))
 
 
 def in_bf16(function, device: str):

@@ -29,6 +29,10 @@ EVALUATION = 1_000_003  # added to the run's seed: evaluation never meets traini
 class RunConfig:
     """Every option of the training loop. Steps are the agent's decisions in all environments."""
 
+    mode: str = "train"  # bootstrap: the world model alone; dreamer: actor and critic alone
+    checkpoint: str | None = None  # start from this agent: a run or a file. mode=dreamer needs one
+    model_first: int = 0  # in mode=train, this many updates of the world model alone come first
+    dry_run: bool = False  # everything in a temporary folder, which is gone in the end
     steps: int = 100_000
     seed: int = 0
     run: str | None = None  # folder; null: runs/ with date, agent and task
@@ -121,6 +125,7 @@ class Trainer:
             cfg["steps"], int(cfg["replay_memory"] * 2**30), cfg["seed"],
         )  # fmt: skip
         self.prefill = cfg["prefill"] or self.batch[0] * self.batch[1]
+        self.evaluates = cfg["mode"] != "bootstrap"  # which trains no policy
         self.state = self.agent.initial_state(cfg["envs"])
         self.step = 0  # decisions so far
         self.updates = 0
@@ -152,6 +157,8 @@ class Trainer:
             count = sum(parameter.numel() for parameter in self.agent.parameters)
             self.console.note(f"agent: {count:,} parameters, on {self.device}")
             self.console.note(self.replay.describe())
+            if self.cfg["checkpoint"]:
+                self.begin_from(checkpoint.find(self.cfg["checkpoint"]))
         self.start = time.time() - self.seconds
         with self._signals(), self.console:
             if self.cfg["until"] is not None and self.best >= self.cfg["until"]:
@@ -164,7 +171,7 @@ class Trainer:
                 raise UserError(f"{error}; saved at step {self.step:,}") from error
             if self.updates and not self.stop.startswith("SIG"):
                 self.log()
-                if not self.stop and self.evaluated != self.step:
+                if not self.stop and self.evaluated != self.step and self.evaluates:
                     self.evaluate()
             self.save()
         self.collector.close()
@@ -181,7 +188,7 @@ class Trainer:
             self.update()
         for every, action in (
             (self.cfg["log_every"], self.log),
-            (self.cfg["eval_every"], self.evaluate),
+            (self.cfg["eval_every"] if self.evaluates else 0, self.evaluate),
             (self.cfg["save_every"], self.save),
         ):
             if self.updates and every and before // every < self.step // every:
@@ -191,6 +198,9 @@ class Trainer:
     def collect(self) -> None:
         """Act once in every environment and store the rows."""
         actions, state = self.agent.act(self.collector.observations(), self.state)
+        if self.cfg["mode"] == "bootstrap":
+            actions = self.random_like(actions)
+            state = state | {"action": actions}
         latents = self.agent.latents(state) if self.latent_space else {}
         latents = {name: x.cpu().numpy() for name, x in latents.items()}
         self.episodes += self.collector.step(actions.cpu().numpy(), latents, self.replay.add)
@@ -215,11 +225,39 @@ class Trainer:
         """One training step of the agent on one batch."""
         batch = self.replay.sample(*self.batch)
         index = batch.pop("index")
-        metrics, latents = self.agent.train_step(batch)
-        if latents is not None:
+        metrics, latents = self.train_method()(batch)
+        if self.latent_space and latents is not None:
             self.replay.refresh(index, {name: x.cpu().numpy() for name, x in latents.items()})
         self.metrics.add(metrics)
         self.updates += 1
+
+    def train_method(self) -> Callable:
+        """What an update is in this mode, at this point."""
+        mode = self.cfg["mode"]
+        if mode == "bootstrap" or mode == "train" and self.updates < self.cfg["model_first"]:
+            return self.agent.train_world_model
+        return self.agent.train_behavior if mode == "dreamer" else self.agent.train_step
+
+    def random_like(self, actions: torch.Tensor) -> torch.Tensor:
+        """Random actions instead of these: one-hot vectors, or numbers in [-1, 1]."""
+        if hasattr(self.collector.slots[0].env.action_space, "n"):
+            classes = actions.shape[-1]
+            numbers = torch.randint(classes, actions.shape[:-1], device=actions.device)
+            return torch.nn.functional.one_hot(numbers, classes).to(actions)
+        return 2 * torch.rand_like(actions) - 1
+
+    def begin_from(self, path: Path) -> None:
+        """Take over the agent of another run."""
+        state = checkpoint.read(path, self.device)
+        mine = checkpoint.header(self.cfg)
+        for key in ("agent_name", "task"):
+            if state["header"][key] != mine[key]:
+                raise UserError(
+                    f"{path} has {key.removesuffix('_name')} {state['header'][key]}, "
+                    f"this run has {mine[key]}"
+                )
+        checkpoint.restore(self.agent, state, path)
+        self.console.note(f"begins with the agent of {path}")
 
     def evaluate(self) -> None:
         """Play evaluation episodes; keep the agent if it is the best so far."""

@@ -304,6 +304,13 @@ class DreamerV2:
             # END 2.20
         return feature, dream["action"], rewards, continues, values
 
+    def train_behavior(self, batch: dict) -> tuple[dict[str, Tensor], None]:
+        """One update of actor and critic in the world model as it is, as `train_step` returns."""
+        batch = self.prepare(batch)
+        with torch.no_grad():
+            _, states, _ = self.world_model.loss(batch)
+        return self.train_actor_critic(self.starts(states, batch["is_terminal"])), None
+
     def train_actor_critic(self, start: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of actor and critic on dreams in the world model, which stays as it is.
 

@@ -286,15 +286,15 @@ class Agent:
         self.update(loss)
         return metrics, self.latents({"h": h, "z": z})
 
-    def train_actor_critic(self, batch: dict) -> dict[str, Tensor]:
-        """One update of actor and critic in the world model as it is. Returns metrics."""
+    def train_behavior(self, batch: dict) -> tuple[dict[str, Tensor], None]:
+        """One update of actor and critic in the world model as it is. Returns metrics, None."""
         batch = self.prepare(batch)
         with torch.no_grad():
             _, (h, z), _ = self.world_model.loss(batch)
         dream_loss, replay_loss, metrics = self.behavior_loss(batch, h, z)
         self.update(dream_loss + self.config.scale_replay_value * replay_loss)
         update_slow_critic(self.slow_critic, self.critic, self.config.slow_rate)
-        return metrics
+        return metrics, None
 
     def update(self, loss: Tensor) -> None:
         """One optimiser step on all parameters that the loss reaches."""

@@ -99,11 +99,15 @@ def resolve(overrides: list[str]) -> dict:
 
 def check(cfg: dict, module) -> None:
     """Values that have the right type and make no sense all the same."""
+    if cfg["mode"] not in ("train", "bootstrap", "dreamer"):
+        raise UserError(f"mode={cfg['mode']}: one of train, bootstrap, dreamer")
+    if cfg["mode"] == "dreamer" and not cfg["checkpoint"]:
+        raise UserError("mode=dreamer needs a world model: checkpoint=RUN of a mode=bootstrap, say")
     for key in ("steps", "envs", "train_ratio", "eval_episodes", "replay_rows"):
         if cfg[key] <= 0:
             raise UserError(f"{key}={cfg[key]} must be positive")
     counts = ("seed", "threads", "prefill", "pretrain", "log_every", "eval_every", "save_every")
-    counts += ("env_timeout",)
+    counts += ("env_timeout", "model_first")
     for key in counts:
         if cfg[key] < 0:
             raise UserError(f"{key}={cfg[key]} must not be negative")

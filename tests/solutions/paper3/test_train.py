@@ -726,7 +726,7 @@ def test_training_actor_and_critic_leaves_the_world_model_as_it_is():
     agent.train_step(make_batch(agent))
     world = snapshot(agent.world_model)
     before = [snapshot(x) for x in (agent.actor, agent.critic, agent.slow_critic, agent.normalizer)]
-    metrics = agent.train_actor_critic(make_batch(agent, seed=5))
+    metrics, _ = agent.train_behavior(make_batch(agent, seed=5))
     assert same(world, snapshot(agent.world_model))
     parts = (agent.actor, agent.critic, agent.slow_critic, agent.normalizer)
     assert not any(same(a, snapshot(b)) for a, b in zip(before, parts, strict=True))
@@ -736,7 +736,7 @@ def test_training_actor_and_critic_leaves_the_world_model_as_it_is():
 def test_training_apart_gives_actor_and_critic_the_gradients_of_training_together(monkeypatch):
     """The world model's loss adds nothing to them, and its being frozen takes nothing away."""
     gradients = []
-    for method in ("train_step", "train_actor_critic"):
+    for method in ("train_step", "train_behavior"):
         agent = make_agent(agc=1e9)
         torch.manual_seed(6)
         getattr(agent, method)(make_batch(agent))
@@ -747,15 +747,14 @@ def test_training_apart_gives_actor_and_critic_the_gradients_of_training_togethe
 
 
 def test_the_replay_value_loss_is_scaled_by_its_option(monkeypatch):
-    for method in ("train_step", "train_actor_critic"):
+    for method in ("train_step", "train_behavior"):
         losses = []
         for scale in (0.0, 2.0):
             agent = make_agent(scale_replay_value=scale)
             seen = []
             monkeypatch.setattr(agent, "update", seen.append)
             torch.manual_seed(6)
-            result = getattr(agent, method)(make_batch(agent))
-            metrics = result if isinstance(result, dict) else result[0]
+            metrics, _ = getattr(agent, method)(make_batch(agent))
             losses.append(seen[0].item())
         difference = 2 * metrics["loss/replay_value"].item()
         assert losses[1] - losses[0] == pytest.approx(difference, rel=1e-3)
