@@ -27,6 +27,8 @@ Train an agent. The same run folder again continues the run.
   mode=bootstrap          the world model alone, from random actions
   mode=dreamer checkpoint=RUN                      actor and critic alone, in that world model
   dry_run=true            keep nothing
+  --multirun seed=range(5) agent.lr=1e-3,3e-4      every combination  [jobs=2] [run=FOLDER]
+             [sweep=actor_critic|seeds] [launcher=joblib|submitit]
 """
 EVAL_HELP = """usage: dreamer-eval checkpoint=PATH [episodes=20] [videos=0] [out=FOLDER] [seed=0]
                     [device=auto] [code=…]
@@ -101,6 +103,10 @@ def train_command(arguments: list[str]) -> int:
         return 0
     if "--info" in arguments:
         return info()
+    if "--multirun" in arguments or "-m" in arguments:
+        from dreamkit.sweep import multirun
+
+        return multirun([item for item in arguments if item not in ("--multirun", "-m")])
     import torch
     from filelock import FileLock, Timeout
 
