@@ -110,6 +110,7 @@ def train_command(arguments: list[str]) -> int:
     import torch
     from filelock import FileLock, Timeout
 
+    from dreamkit.optimize import Ranks
     from dreamkit.speed import keep_memory
     from dreamkit.watchdog import watching
 
@@ -120,28 +121,32 @@ def train_command(arguments: list[str]) -> int:
     overrides = [item for item in saved if item.partition("=")[0] not in keys] + given
     cfg = resolve(overrides)
     task = str(cfg["task"]["name"]).replace("/", "-").replace(":", "-")
-    folder = Path(run or f"runs/{time.strftime('%m%d_%H%M%S')}-{cfg['agent_name']}-{task}")
+    ranks = Ranks.meet()
+    run = ranks.from_first(run or f"runs/{time.strftime('%m%d_%H%M%S')}-{cfg['agent_name']}-{task}")
+    folder = Path(run)
     if cfg["threads"]:
         torch.set_num_threads(cfg["threads"])
     keep_memory()
     if cfg["dry_run"]:
-        if run:
+        if value_of(arguments, "run", ""):
             raise UserError("dry_run=true keeps nothing: leave run= out")
         with tempfile.TemporaryDirectory() as folder, watching(cfg["env_timeout"]):
-            code = train_in(Path(folder), cfg | {"run": folder, "log": []}, overrides)
+            cfg |= {"run": ranks.from_first(folder), "log": []}
+            code = train_in(Path(cfg["run"]), cfg, overrides, ranks)
+            ranks.wait()
         print("dry run: nothing was kept")
         return code
     cfg["run"] = str(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
+        lock = FileLock(folder / ranks.named(".lock"), timeout=0)
         with lock, watching(cfg["env_timeout"]):
-            return train_in(folder, cfg, overrides)
+            return train_in(folder, cfg, overrides, ranks)
     except Timeout:
         raise UserError(f"{folder} is in use by another process") from None
 
 
-def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
+def train_in(folder: Path, cfg: dict, overrides: list[str], ranks) -> int:
     """Train in a folder that is ours alone; report at the end."""
     import json
 
@@ -152,16 +157,21 @@ def train_in(folder: Path, cfg: dict, overrides: list[str]) -> int:
     from dreamkit.trainer import Trainer, manifest
 
     task = cfg["task"]
-    trainer = Trainer(cfg, folder, lambda: make(**task), lambda count: make_many(count, **task))
-    write_config(folder, cfg, overrides)
-    with open(folder / "manifest.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(manifest()) + "\n")
+    trainer = Trainer(
+        cfg, folder, lambda: make(**task), lambda count: make_many(count, **task), ranks
+    )
+    if ranks.rank == 0:
+        write_config(folder, cfg, overrides)
+        with open(folder / "manifest.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(manifest() | {"ranks": ranks.count}) + "\n")
     trainer.console.note(f"run: {folder}")
     try:
         summary = trainer.run()
     except BaseException:
         trainer.close("FAILED")
         raise
+    if ranks.rank:
+        return 0
     if summary["stop"].startswith("SIG"):
         trainer.close("KILLED")
         print(f"saved at step {summary['step']:,}; continue with: dreamer-train run={folder}")

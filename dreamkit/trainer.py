@@ -17,12 +17,14 @@ import torch
 
 from dreamkit import UserError, checkpoint
 from dreamkit.collect import Collector, EnvironmentFailure, action_size, evaluate, row_fields
-from dreamkit.loggers import Console, JsonLines
+from dreamkit.loggers import Console, JsonLines, Silent
+from dreamkit.optimize import Ranks
 from dreamkit.replay import LATENTS_SAVED, Replay
 from dreamkit.sinks import open_sinks
 from dreamkit.speed import accelerate
 
 EVALUATION = 1_000_003  # added to the run's seed: evaluation never meets training episodes
+RANK = 7_919  # times its rank, added to the seed of a process: no two play the same episodes
 
 
 @dataclass
@@ -103,28 +105,34 @@ class Trainer:
     folder     of the run
     make_env   builds one environment
     make_many  builds as many as it is told; none: by calling make_env so often
+    ranks      the processes that share the run; none: this one
     """
 
     def __init__(
-        self, cfg: dict, folder: Path, make_env: Callable, make_many: Callable | None = None
-    ):
+        self, cfg: dict, folder: Path, make_env: Callable, make_many: Callable | None = None,
+        ranks: Ranks | None = None,
+    ):  # fmt: skip
         self.cfg, self.folder, self.make_env = cfg, folder, make_env
-        self.device = checkpoint.choose_device(cfg["device"])
+        self.ranks = ranks or Ranks()
+        self.device = self.ranks.device_of(checkpoint.choose_device(cfg["device"]))
+        seed = cfg["seed"] + RANK * self.ranks.rank
         self._seed(cfg["seed"])
         make_many = make_many or (lambda count: [make_env() for _ in range(count)])
-        self.collector = Collector(make_many(cfg["envs"]), cfg["seed"])
+        self.collector = Collector(make_many(cfg["envs"]), seed)
         env = self.collector.slots[0].env
         self.agent = checkpoint.build_agent(checkpoint.header(cfg), env, self.device)
         accelerate(self.agent, cfg["precision"], cfg["compile"])
+        self.ranks.join(self.agent)
         options = self.agent.config
-        self.batch = (options.batch_size, options.batch_length)
+        self.batch = (self.ranks.share("batch_size", options.batch_size), options.batch_length)
         self.latent_space = getattr(self.agent, "latent_space", {})
         self.replay = Replay(
             row_fields(env.observation_space.spaces, action_size(env.action_space)),
-            self.latent_space, cfg["envs"], cfg["replay_rows"], folder / "replay",
-            cfg["steps"], int(cfg["replay_memory"] * 2**30), cfg["seed"],
+            self.latent_space, cfg["envs"], cfg["replay_rows"] // self.ranks.count,
+            folder / self.ranks.named("replay"), cfg["steps"], int(cfg["replay_memory"] * 2**30),
+            seed,
         )  # fmt: skip
-        self.prefill = cfg["prefill"] or self.batch[0] * self.batch[1]
+        self.prefill = cfg["prefill"] // self.ranks.count or self.batch[0] * self.batch[1]
         self.evaluates = cfg["mode"] != "bootstrap"  # which trains no policy
         self.state = self.agent.initial_state(cfg["envs"])
         self.step = 0  # decisions so far
@@ -136,9 +144,12 @@ class Trainer:
         self.metrics = Metrics()
         self.episodes: list[tuple[float, int]] = []  # (score, length) since the last log
         self.stop = ""
-        self.jsonl = JsonLines(folder / "metrics.jsonl")
-        self.sinks = open_sinks(cfg["log"], folder, cfg)
-        self.console = Console(cfg["steps"])
+        first = self.ranks.rank == 0
+        self.jsonl = JsonLines(folder / "metrics.jsonl") if first else Silent()
+        self.sinks = open_sinks(cfg["log"], folder, cfg) if first else []
+        self.console = Console(cfg["steps"]) if first else Silent()
+        if self.ranks.rank:
+            self._seed(seed)  # the agents are equal, what they see and draw is not
 
     def _seed(self, seed: int) -> None:
         random.seed(seed)
@@ -166,6 +177,7 @@ class Trainer:
             try:
                 while self.step < self.cfg["steps"] and not self.stop:
                     self.iterate()
+                    self.stop = self.ranks.any(self.stop)
             except EnvironmentFailure as error:
                 self.save()  # all that was collected before
                 raise UserError(f"{error}; saved at step {self.step:,}") from error
@@ -183,7 +195,7 @@ class Trainer:
     def iterate(self) -> None:
         """One decision in every environment, and what is due after it."""
         before = self.step
-        self.collect()
+        self.collect_on_all_ranks()
         for _ in range(self.updates_due()):
             self.update()
         for every, action in (
@@ -195,6 +207,17 @@ class Trainer:
                 action()
         self.console.update(self.step, time.time() - self.start)
 
+    def collect_on_all_ranks(self) -> None:
+        """`collect`; where an environment of one rank fails, all ranks stop and save."""
+        mine = None
+        try:
+            self.collect()
+        except EnvironmentFailure as error:
+            mine = error
+        failure = self.ranks.any(str(mine or ""))
+        if failure:
+            raise mine or EnvironmentFailure(failure)
+
     def collect(self) -> None:
         """Act once in every environment and store the rows."""
         actions, state = self.agent.act(self.collector.observations(), self.state)
@@ -205,7 +228,7 @@ class Trainer:
         latents = {name: x.cpu().numpy() for name, x in latents.items()}
         self.episodes += self.collector.step(actions.cpu().numpy(), latents, self.replay.add)
         self.state = state
-        self.step += len(self.collector)
+        self.step += len(self.collector) * self.ranks.count
 
     def updates_due(self) -> int:
         """Updates owed: replayed rows ÷ collected rows = train_ratio, from the prefill's end on.
@@ -214,11 +237,13 @@ class Trainer:
         `pretrain` updates.
         """
         if self.first_update < 0:
-            if len(self.replay) < self.prefill or not self.replay.ready(self.batch[1]):
+            ready = len(self.replay) >= self.prefill and self.replay.ready(self.batch[1])
+            if not self.ranks.least(ready):
                 return 0
             self.first_update = self.step
         rows = (self.step - self.first_update) * self.cfg["train_ratio"]
-        due = self.cfg["pretrain"] + int(rows / (self.batch[0] * self.batch[1]))
+        replayed = self.batch[0] * self.batch[1] * self.ranks.count
+        due = self.cfg["pretrain"] + int(rows / replayed)
         return due - self.updates
 
     def update(self) -> None:
@@ -262,11 +287,13 @@ class Trainer:
     def evaluate(self) -> None:
         """Play evaluation episodes; keep the agent if it is the best so far."""
         cfg = self.cfg
+        self.evaluated = self.step
+        if self.ranks.rank:
+            return  # rank 0 plays, and says what comes of it
         seed = cfg["seed"] + EVALUATION + self.step
         result = evaluate(self.agent, self.make_env, cfg["eval_episodes"], seed)
         scores = np.array(result["scores"])
         mean = float(scores.mean())
-        self.evaluated = self.step
         self.write("eval", {"return": mean, "std": float(scores.std()), "episodes": len(scores)})
         self.console.evaluated(self.step, mean, float(scores.std()), time.time() - self.start)
         if mean >= self.best:
@@ -341,6 +368,7 @@ class Trainer:
             "agent": self.agent.state_dict(),
             "trainer": {
                 "step": self.step, "updates": self.updates, "first_update": self.first_update,
+                "ranks": self.ranks.count,
                 "seconds": time.time() - self.start, "best": self.best,
                 "evaluated": self.evaluated,
                 "sums": {name: float(x) for name, x in self.metrics.sums.items()},
@@ -355,8 +383,24 @@ class Trainer:
             },
             "jsonl": self.jsonl.size(),
         }  # fmt: skip
-        checkpoint.save(self.folder / "checkpoints" / "latest.pt", state)
+        self.save_on_all_ranks(state)
         self.replay.clean()
+
+    def save_on_all_ranks(self, state: dict) -> None:
+        """Rank 0 writes latest.pt, the others, before it, what is theirs alone."""
+        folder = self.folder / "checkpoints"
+        mine = folder / self.ranks.named(f"step-{self.step}.pt")
+        if self.ranks.rank:
+            own = ("header", "trainer", "policy", "collector", "replay", "random")
+            checkpoint.save(mine, {key: state[key] for key in own})
+        self.ranks.wait()
+        if self.ranks.rank == 0:
+            checkpoint.save(folder / "latest.pt", state)
+        self.ranks.wait()
+        if self.ranks.rank:
+            for path in folder.glob(self.ranks.named("step-*.pt")):
+                if path != mine:
+                    path.unlink()
 
     def load(self, path: Path) -> None:
         """Continue where a checkpoint was saved."""
@@ -364,6 +408,16 @@ class Trainer:
         if "trainer" not in state:
             raise UserError(f"{path} holds an agent, not a run that can be continued")
         checkpoint.restore(self.agent, state, path)
+        count = state["trainer"].get("ranks", 1)
+        if count != self.ranks.count:
+            raise UserError(
+                f"{self.folder} was trained by {count} process{'es' * (count > 1)}, each with rows "
+                f"of its own: it cannot go on with {self.ranks.count}"
+            )
+        if self.ranks.rank:
+            step = state["trainer"]["step"]
+            own = path.parent / self.ranks.named(f"step-{step}.pt")
+            state |= checkpoint.read(own, self.device)
         trainer = state["trainer"]
         for name in ("step", "updates", "first_update", "seconds", "best", "evaluated"):
             setattr(self, name, trainer[name])
@@ -382,7 +436,7 @@ class Trainer:
         torch.set_rng_state(state["random"]["torch"].cpu())
         for number, x in enumerate(state["random"]["cuda"]):
             torch.cuda.set_rng_state(x.cpu(), number)
-        self.jsonl.truncate(state["jsonl"])
+        self.jsonl.truncate(state.get("jsonl", 0))
         self.console.note(f"continuing {self.folder} at step {self.step:,}")
         if len(self.replay) * self.replay.latent.itemsize > LATENTS_SAVED:
             self.console.note("stored latents were too large to save: sequences start from zero")
