@@ -88,18 +88,19 @@ def test_a_negative_number_of_updates_is_refused():
         resolve(["pretrain=-1"])
 
 
-@pytest.mark.parametrize("page", ["troubleshooting.md", "fidelity.md"])
+@pytest.mark.parametrize("page", ["troubleshooting.md", "fidelity.md", "training.md"])
 def test_every_option_that_a_page_names_exists(page):
     """`key=value` in backticks or in a command, for one of the agents on one of the tasks."""
     text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
     keys = "|".join(field.name for field in fields(RunConfig))
     found = set(re.findall(rf"[`\s](\+?(?:(?:agent|task)\.\w+|{keys})=(?:[\w.-]+|\[\w+\]))", text))
     bases = [
-        [f"agent={agent}", f"task={task}"]
+        [f"agent={agent}", f"task={task}", "checkpoint=x"]
         for agent in ("dreamerv3", "dreamerv1")
         for task in ("atari_pong", "dmc_walker_walk_pixels")
     ]
-    options = found - {option for option in found if option.startswith(("task=", "run=", "agent="))}
+    elsewhere = ("task=", "run=", "agent=")
+    options = found - {option for option in found if option.startswith(elsewhere)}
     assert options
     for option in options:
         assert any(resolves([*base, option]) for base in bases), option
