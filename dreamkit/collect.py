@@ -224,6 +224,59 @@ class Collector:
         return lost
 
 
+class Player:
+    """A policy, and the environments in which it acts.
+
+    random   act at random instead; the policy looks on, for the sake of its latents
+    """
+
+    def __init__(self, agent, collector: Collector, random: bool = False):
+        self.agent, self.collector, self.random = agent, collector, random
+        self.latent_space = getattr(agent, "latent_space", {})
+        self.state = agent.initial_state(len(collector))
+
+    def __len__(self) -> int:
+        return len(self.collector)
+
+    def step(self, store: Callable) -> tuple[int, list[tuple[float, int]]]:
+        """Act once in every environment and store the rows with their latents.
+
+        return   1, the iterations; (score, length) of the episodes that ended
+        """
+        actions, state = self.agent.act(self.collector.observations(), self.state)
+        if self.random:
+            actions = self.random_like(actions)
+            state = state | {"action": actions}
+        latents = self.agent.latents(state) if self.latent_space else {}
+        latents = {name: x.cpu().numpy() for name, x in latents.items()}
+        ended = self.collector.step(actions.cpu().numpy(), latents, store)
+        self.state = state
+        return 1, ended
+
+    def random_like(self, actions: torch.Tensor) -> torch.Tensor:
+        """Random actions instead of these: one-hot vectors, or numbers in [-1, 1]."""
+        if not hasattr(self.collector.space, "n"):
+            return 2 * torch.rand_like(actions) - 1
+        classes = actions.shape[-1]
+        numbers = torch.randint(classes, actions.shape[:-1], device=actions.device)
+        return torch.nn.functional.one_hot(numbers, classes).to(actions)
+
+    def publish(self) -> None:
+        """The policy is the agent itself: nothing to do."""
+
+    def save(self, store: Callable | None = None) -> dict:
+        """What is needed to go on."""
+        return {"policy": self.state, "collector": self.collector.save()}
+
+    def load(self, state: dict) -> list[int]:
+        """Go on. The environments that could not be brought back: new episodes begin there."""
+        self.state = state["policy"]
+        return self.collector.load(state["collector"])
+
+    def close(self) -> None:
+        self.collector.close()
+
+
 def frame(slot: Slot) -> np.ndarray:
     """What a person sees of an environment now: its own picture, or the observed one. (H, W, 3)"""
     if slot.env.render_mode == "rgb_array":

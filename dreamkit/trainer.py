@@ -1,5 +1,6 @@
 """The training loop: collect, update at the train ratio, evaluate, log, save, resume."""
 
+import math
 import platform
 import random
 import signal
@@ -16,7 +17,15 @@ import numpy as np
 import torch
 
 from dreamkit import UserError, checkpoint
-from dreamkit.collect import Collector, EnvironmentFailure, action_size, evaluate, row_fields
+from dreamkit.collect import (
+    Collector,
+    EnvironmentFailure,
+    Player,
+    action_size,
+    evaluate,
+    row_fields,
+)
+from dreamkit.collect_process import Crash, RemotePlayer
 from dreamkit.loggers import Console, JsonLines, Silent
 from dreamkit.optimize import Ranks
 from dreamkit.replay import LATENTS_SAVED, Replay
@@ -43,6 +52,8 @@ class RunConfig:
     precision: str = "fp32"  # bf16: matrix products of updates in half precision
     compile: bool = False  # the RSSM's steps by torch.compile: faster after a minute
     envs: int = 4
+    collect: str = "inline"  # process: environments and a copy of the policy in their own process
+    collect_ahead: float = 2.0  # updates by which that process may be ahead; 0: never wait
     train_ratio: float = 32.0  # replayed rows per collected row
     prefill: int = 0  # rows before the first update; 0: as many as one batch
     pretrain: int = 0  # updates at the end of the prefill, beyond the train ratio
@@ -118,14 +129,22 @@ class Trainer:
         seed = cfg["seed"] + RANK * self.ranks.rank
         self._seed(cfg["seed"])
         make_many = make_many or (lambda count: [make_env() for _ in range(count)])
-        self.collector = Collector(make_many(cfg["envs"]), seed)
-        env = self.collector.slots[0].env
+        remote = cfg["collect"] == "process"
+        collector = None if remote else Collector(make_many(cfg["envs"]), seed)
+        env = make_env() if remote else collector.slots[0].env
         self.agent = checkpoint.build_agent(checkpoint.header(cfg), env, self.device)
         accelerate(self.agent, cfg["precision"], cfg["compile"])
         self.ranks.join(self.agent)
         options = self.agent.config
         self.batch = (self.ranks.share("batch_size", options.batch_size), options.batch_length)
         self.latent_space = getattr(self.agent, "latent_space", {})
+        if remote:
+            env.close()
+            rows = cfg["collect_ahead"] * self.batch[0] * self.batch[1] / cfg["train_ratio"]
+            ahead = math.ceil(rows / cfg["envs"])
+            self.player = RemotePlayer(cfg, seed, self.agent, ahead)
+        else:
+            self.player = Player(self.agent, collector, cfg["mode"] == "bootstrap")
         self.replay = Replay(
             row_fields(env.observation_space.spaces, action_size(env.action_space)),
             self.latent_space, cfg["envs"], cfg["replay_rows"] // self.ranks.count,
@@ -134,7 +153,6 @@ class Trainer:
         )  # fmt: skip
         self.prefill = cfg["prefill"] // self.ranks.count or self.batch[0] * self.batch[1]
         self.evaluates = cfg["mode"] != "bootstrap"  # which trains no policy
-        self.state = self.agent.initial_state(cfg["envs"])
         self.step = 0  # decisions so far
         self.updates = 0
         self.first_update = -1  # step at which training began
@@ -186,7 +204,7 @@ class Trainer:
                 if not self.stop and self.evaluated != self.step and self.evaluates:
                     self.evaluate()
             self.save()
-        self.collector.close()
+        self.player.close()
         return {
             "step": self.step, "updates": self.updates, "best": self.best,
             "seconds": time.time() - self.start, "stop": self.stop or "steps",
@@ -196,8 +214,11 @@ class Trainer:
         """One decision in every environment, and what is due after it."""
         before = self.step
         self.collect_on_all_ranks()
-        for _ in range(self.updates_due()):
+        due = self.updates_due()
+        for _ in range(due):
             self.update()
+        if due > 0:
+            self.player.publish()
         for every, action in (
             (self.cfg["log_every"], self.log),
             (self.cfg["eval_every"] if self.evaluates else 0, self.evaluate),
@@ -220,15 +241,18 @@ class Trainer:
 
     def collect(self) -> None:
         """Act once in every environment and store the rows."""
-        actions, state = self.agent.act(self.collector.observations(), self.state)
-        if self.cfg["mode"] == "bootstrap":
-            actions = self.random_like(actions)
-            state = state | {"action": actions}
-        latents = self.agent.latents(state) if self.latent_space else {}
-        latents = {name: x.cpu().numpy() for name, x in latents.items()}
-        self.episodes += self.collector.step(actions.cpu().numpy(), latents, self.replay.add)
-        self.state = state
-        self.step += len(self.collector) * self.ranks.count
+        try:
+            count, ended = self.player.step(self.replay.add)
+        except Crash as crash:
+            if self.player.restarts:
+                raise EnvironmentFailure(f"{crash} again") from None
+            self.console.note(f"{crash}; it is started again, with new episodes")
+            for stream in range(len(self.player)):
+                self.replay.cut(stream)
+            self.player.restart()
+            return
+        self.episodes += ended
+        self.step += count * len(self.player) * self.ranks.count
 
     def updates_due(self) -> int:
         """Updates owed: replayed rows ÷ collected rows = train_ratio, from the prefill's end on.
@@ -242,6 +266,8 @@ class Trainer:
                 return 0
             self.first_update = self.step
         rows = (self.step - self.first_update) * self.cfg["train_ratio"]
+        if not self.cfg["collect_ahead"] and self.cfg["collect"] == "process":
+            return 1  # free-running: the learner waits for nobody either
         replayed = self.batch[0] * self.batch[1] * self.ranks.count
         due = self.cfg["pretrain"] + int(rows / replayed)
         return due - self.updates
@@ -262,14 +288,6 @@ class Trainer:
         if mode == "bootstrap" or mode == "train" and self.updates < self.cfg["model_first"]:
             return self.agent.train_world_model
         return self.agent.train_behavior if mode == "dreamer" else self.agent.train_step
-
-    def random_like(self, actions: torch.Tensor) -> torch.Tensor:
-        """Random actions instead of these: one-hot vectors, or numbers in [-1, 1]."""
-        if hasattr(self.collector.slots[0].env.action_space, "n"):
-            classes = actions.shape[-1]
-            numbers = torch.randint(classes, actions.shape[:-1], device=actions.device)
-            return torch.nn.functional.one_hot(numbers, classes).to(actions)
-        return 2 * torch.rand_like(actions) - 1
 
     def begin_from(self, path: Path) -> None:
         """Take over the agent of another run."""
@@ -314,6 +332,9 @@ class Trainer:
             return
         self.check_finite()
         row = self.metrics.take() | {"updates": self.updates}
+        if self.cfg["collect"] == "process" and self.step > self.first_update:
+            replayed = self.updates * self.batch[0] * self.batch[1] * self.ranks.count
+            row["train_ratio"] = replayed / (self.step - self.first_update)
         if self.episodes:
             scores, lengths = np.array(self.episodes, np.float64).T
             row |= {"episode_return": scores.mean(), "episode_length": lengths.mean()}
@@ -363,6 +384,7 @@ class Trainer:
     def save(self) -> None:
         """Everything needed to continue. Rows first, then the checkpoint that refers to them."""
         self.check_finite()
+        player = self.player_state()
         state = {
             "header": checkpoint.header(self.cfg),
             "agent": self.agent.state_dict(),
@@ -374,8 +396,7 @@ class Trainer:
                 "sums": {name: float(x) for name, x in self.metrics.sums.items()},
                 "count": self.metrics.count, "episodes": [list(x) for x in self.episodes],
             },
-            "policy": self.state,
-            "collector": self.collector.save(),
+            "player": player,
             "replay": self.replay.save(),
             "random": {
                 "torch": torch.get_rng_state(),
@@ -386,12 +407,20 @@ class Trainer:
         self.save_on_all_ranks(state)
         self.replay.clean()
 
+    def player_state(self) -> dict:
+        """Where policy and environments are; rows that were on their way count from now on."""
+        if isinstance(self.player, Player):
+            return self.player.save()
+        count, state = self.player.save(self.replay.add)
+        self.step += count * len(self.player) * self.ranks.count
+        return state
+
     def save_on_all_ranks(self, state: dict) -> None:
         """Rank 0 writes latest.pt, the others, before it, what is theirs alone."""
         folder = self.folder / "checkpoints"
         mine = folder / self.ranks.named(f"step-{self.step}.pt")
         if self.ranks.rank:
-            own = ("header", "trainer", "policy", "collector", "replay", "random")
+            own = ("header", "trainer", "player", "replay", "random")
             checkpoint.save(mine, {key: state[key] for key in own})
         self.ranks.wait()
         if self.ranks.rank == 0:
@@ -427,8 +456,7 @@ class Trainer:
             self.replay.load(_to_cpu(state["replay"]))
         except (ValueError, OSError) as error:
             raise UserError(f"the replay of {self.folder} cannot be continued: {error}") from None
-        self.state = state["policy"]
-        for number in self.collector.load(_to_cpu(state["collector"])):
+        for number in self.player.load(_to_cpu(state["player"])):
             self.replay.cut(number)
             self.console.note(
                 f"environment {number} did not repeat its episode: it was cut, a new one begins"

@@ -101,6 +101,8 @@ def check(cfg: dict, module) -> None:
     """Values that have the right type and make no sense all the same."""
     if cfg["mode"] not in ("train", "bootstrap", "dreamer"):
         raise UserError(f"mode={cfg['mode']}: one of train, bootstrap, dreamer")
+    if cfg["collect"] not in ("inline", "process") or cfg["collect_ahead"] < 0:
+        raise UserError("collect is inline or process; collect_ahead is not negative")
     if cfg["mode"] == "dreamer" and not cfg["checkpoint"]:
         raise UserError("mode=dreamer needs a world model: checkpoint=RUN of a mode=bootstrap, say")
     for key in ("steps", "envs", "train_ratio", "eval_episodes", "replay_rows"):
