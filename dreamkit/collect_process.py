@@ -178,11 +178,14 @@ def work(connection, cfg: dict, seed: int, weights: dict, version, lock) -> None
                         seen = version.value
                         agent.modules.load_state_dict(weights)
                 rows = []
-                ended = player.step(lambda *row: rows.append(row))[1]  # noqa: B023
+                try:
+                    ended = player.step(lambda *row: rows.append(row))[1]  # noqa: B023
+                except EnvironmentFailure as error:  # nothing of this step was stored
+                    send(connection, "failed", str(error))
+                    credit = 0
+                    continue
                 send(connection, "rows", (rows, ended))
                 credit -= 1
-    except EnvironmentFailure as error:
-        send(connection, "failed", str(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the learner is gone
     finally:

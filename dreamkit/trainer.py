@@ -244,12 +244,12 @@ class Trainer:
         try:
             count, ended = self.player.step(self.replay.add)
         except Crash as crash:
-            if self.player.restarts:
-                raise EnvironmentFailure(f"{crash} again") from None
-            self.console.note(f"{crash}; it is started again, with new episodes")
             for stream in range(len(self.player)):
                 self.replay.cut(stream)
             self.player.restart()
+            if self.player.restarts > 1:
+                raise EnvironmentFailure(f"{crash} again") from None
+            self.console.note(f"{crash}; it was started again, with new episodes")
             return
         self.episodes += ended
         self.step += count * len(self.player) * self.ranks.count
