@@ -1,6 +1,7 @@
 """Steps per second of every environment: raw, through our wrappers, and in the collector.
 
     python -m benchmarks.env [tasks=cartpole,atari_pong,...] [seconds=3] [envs=8]
+    python -m benchmarks.env learning=cartpole_pixels,dmc_walker_walk_pixels [seconds=20]
 
 raw         the library's own environment with random actions and the same action repeat: it draws
             and resizes nothing that it would not by itself
@@ -11,6 +12,9 @@ share       wrapped ÷ raw, and collected ÷ raw
 
 Decisions a second, an action repeat counted once. The three are measured in turns, nine times, and
 the medians are shown.
+
+learning=TASKS times whole training of DreamerV3, size=tiny, from the first update on: decisions a
+second with the environments in this process (inline) and in one of their own (process).
 """
 
 import contextlib
@@ -21,12 +25,15 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
+import torch
 
 from dreamkit import UserError, make
 from dreamkit.cli import command
 from dreamkit.collect import Collector, action_size, row_fields
+from dreamkit.config import resolve
 from dreamkit.envs import make_many
 from dreamkit.replay import Replay
+from dreamkit.trainer import Trainer
 
 TASKS = (
     "cartpole,cartpole_pixels,pendulum,dmc_walker_walk,dmc_walker_walk_pixels,atari_pong,"
@@ -122,15 +129,42 @@ def speed(step: Callable[[], None], seconds: float, count: int = 1) -> float:
     return count * calls / elapsed
 
 
+def learning(task: str, collect: str, seconds: float) -> float:
+    """Decisions a second of a run that learns as it collects."""
+    given = ["device=cpu", "steps=1000000", "eval_every=0", "save_every=0", f"collect={collect}"]
+    cfg = resolve([f"task={task}", *given])
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        task = cfg["task"]
+        run = Trainer(cfg, Path(folder), lambda: make(**task), lambda n: make_many(n, **task))
+        while run.updates < 5:
+            run.iterate()
+        before, start = run.step, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds:
+            run.iterate()
+        run.player.close()
+        return (run.step - before) / elapsed
+
+
 def measure(arguments: list[str]) -> int:
     """The command."""
-    options = {"tasks": TASKS, "seconds": "3", "envs": "8"}
+    options = {"tasks": TASKS, "seconds": "3", "envs": "8", "learning": ""}
     for item in arguments:
         key, _, value = item.partition("=")
         if key not in options or not value:
             raise UserError(f"unknown option {item!r}; see benchmarks/env.py")
         options[key] = value
     seconds, envs = float(options["seconds"]), int(options["envs"])
+    if options["learning"]:
+        print("task                      inline   process   process ÷ inline")
+        for task in options["learning"].split(","):
+            rates = [
+                [learning(task, collect, seconds) for collect in ("inline", "process")]
+                for _ in range(3)
+            ]
+            inline, process = np.median(rates, 0)
+            print(f"{task:<24} {inline:7.1f} {process:9.1f} {process / inline:12.2f}", flush=True)
+        return 0
     print("task                         raw     wrapped   share   collected   share")
     for task in options["tasks"].split(","):
         # ViZDoom's own environment writes files where it stands.
