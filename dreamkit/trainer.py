@@ -157,6 +157,7 @@ class Trainer:
         self.updates = 0
         self.first_update = -1  # step at which training began
         self.seconds = 0.0  # spent before this process
+        self.start = time.time()
         self.best = -float("inf")
         self.evaluated = -1  # step of the last evaluation
         self.metrics = Metrics()
