@@ -680,3 +680,32 @@ def policy_and_value_losses(dreams: list[dict], lambda_: float, rho: float, scal
             pairs += 1
         all_returns.append(returns)
     return {"policy": policy / pairs, "value": value / count, "returns": all_returns}
+
+
+# --- DreamerV3: the actor's and the critic's loss -------------------------------------------------
+
+
+def weighted_reinforce(log_prob, entropy, advantage, weight, scale) -> float:
+    """Minus the mean over [sequence][state] of w (log π · advantage + scale · entropy)."""
+    terms = [
+        w * (p * a + scale * e)
+        for rows in zip(log_prob, entropy, advantage, weight, strict=True)
+        for p, e, a, w in zip(*rows, strict=True)
+    ]
+    return -sum(terms) / len(terms)
+
+
+def two_hot_value_loss(logits, target, slow_value, weight, bins) -> tuple[float, list]:
+    """Mean over [sequence][state] of w times both cross-entropies; its gradient to the logits."""
+    count = sum(len(row) for row in target)
+    total, gradient = 0.0, []
+    for b in range(len(target)):
+        gradient.append([])
+        for t in range(len(target[b])):
+            row, share = logits[b][t], weight[b][t] / count
+            encoded = [two_hot(y[b][t], bins) for y in (target, slow_value)]
+            total += share * sum(cross_entropy(y, row) for y in encoded)
+            both = [sum(pair) for pair in zip(*encoded, strict=True)]
+            slope = [2 * p - y for p, y in zip(softmax(row), both, strict=True)]
+            gradient[-1].append([share * x for x in slope])
+    return total, gradient
