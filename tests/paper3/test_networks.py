@@ -49,13 +49,13 @@ def logarithm_of_either_sign(code):
 @check(
     "3.1",
     "its slope is 1 / (1 + |x|) for either sign",
-    "x = [-3 -1 .25 99 -400], in float64, then in float32",
+    "x = [-3 -1.5 .25 99 -400], in float64, then in float32",
 )
 def slope_of_symlog(code):
     for dtype in (F64, F32):
-        x = torch.tensor([-3.0, -1.0, 0.25, 99.0, -400.0], dtype=dtype, requires_grad=True)
+        x = torch.tensor([-3.0, -1.5, 0.25, 99.0, -400.0], dtype=dtype, requires_grad=True)
         [slope] = gradients(code.networks.symlog(x).sum(), x)
-        yield f"slopes, {dtype}", slope, [1 / 4, 1 / 2, 0.8, 0.01, 1 / 401]
+        yield f"slopes, {dtype}", slope, [0.25, 0.4, 0.8, 0.01, 1 / 401]
 
 
 @check(
@@ -257,12 +257,16 @@ def targets_beyond_the_bins(code):
     for i, x in enumerate(targets):
         outer = 0 if x < 0 else 5
         yield f"weights of the target {x:g}", weights[i], [float(k == outer) for k in range(6)]
+    target, log_probs = torch.tensor(targets), torch.tensor(SHARES).log().expand(4, 5)
+    code.networks.two_hot_loss(log_probs, target, torch.tensor(LINE))
+    yield "targets after a call", target, targets
 
 
 @check(
     "3.4",
     "between the paper's 255 bins a target is shared in the units of the reward, not in symlog",
-    "bins symexp(-20 … 20), float32; target .1 is .4137 of bin 127 (at 0) and .5863 of 128 (at .1706)",
+    "bins symexp(-20 … 20), float32; target .1 is .4137 of bin 127, at 0, and .5863 of bin 128, at "
+    ".1706",
 )
 def bins_of_the_paper(code):
     targets = [0.1, 0.0, -12.5, 1e6, -3e8]

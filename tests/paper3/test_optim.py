@@ -27,7 +27,7 @@ def parameter(values, grad=None, dtype=F64):
     "3.28",
     "a gradient of larger norm is shrunk to clip times the norm of its parameter; its direction "
     "stays",
-    "parameter [1.2 1.6] of norm 2, gradient [6 -8] of norm 10; clip .3 by default, then .1, then 4",
+    "parameter [1.2 1.6] of norm 2, gradient [6 -8] of norm 10; clip .3 by default, then .1 and 4",
 )
 def large_gradient(code):
     clip = code.optim.adaptive_gradient_clipping
