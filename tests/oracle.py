@@ -709,3 +709,23 @@ def two_hot_value_loss(logits, target, slow_value, weight, bins) -> tuple[float,
             slope = [2 * p - y for p, y in zip(softmax(row), both, strict=True)]
             gradient[-1].append([share * x for x in slope])
     return total, gradient
+
+
+# --- DreamerV3: the optimiser ---------------------------------------------------------------------
+
+
+def laprop_path(start: float, gradients, rates, beta1: float, beta2: float, eps: float = 0.0):
+    """Positions of one number after each update; every update has a rate of its own."""
+    position, positions = start, []
+    for n in range(1, len(gradients) + 1):
+        # Both averages from the start, as the sums that they are, with weights that add up to 1.
+        momentum = 0.0
+        for i in range(n):
+            seen = gradients[: i + 1]
+            square = sum((1 - beta2) * beta2 ** (i - k) * seen[k] ** 2 for k in range(i + 1))
+            root = math.sqrt(square / (1 - beta2 ** (i + 1))) + eps
+            step = gradients[i] / root if gradients[i] else 0.0
+            momentum += (1 - beta1) * beta1 ** (n - 1 - i) * step
+        position -= rates[n - 1] * momentum / (1 - beta1**n)
+        positions.append(position)
+    return positions
