@@ -32,11 +32,8 @@ def copies(tensors: dict) -> dict:
 
 def reached(agent, loss) -> list[str]:
     """The parts of the agent that a loss has a gradient for."""
-    parts = ("world_model", "actor", "critic", "slow_critic")
-    for p in agent.slow_critic.parameters():
-        p.requires_grad_(True)
     found = []
-    for name in parts:
+    for name in ("world_model", "actor", "critic"):
         slopes = gradients(loss, *agent.modules[name].parameters())
         found += [name] if any(bool(x.any()) for x in slopes) else []
     return found
@@ -675,7 +672,7 @@ def stepped(agent, fast: float = 3.0) -> dict:
 
     def update(loss):
         slopes = [float(x) for x in gradients(loss, *leaves.values())]
-        seen["updates"].append({"loss": float(loss), "slopes": slopes})
+        seen["updates"].append({"loss": loss.item(), "slopes": slopes})
         seen["slow"].append(numbers_of(agent, "slow_critic."))
         with torch.no_grad():
             for p in agent.critic.parameters():
