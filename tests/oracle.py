@@ -729,3 +729,56 @@ def laprop_path(start: float, gradients, rates, beta1: float, beta2: float, eps:
         position -= rates[n - 1] * momentum / (1 - beta1**n)
         positions.append(position)
     return positions
+
+
+# Paper 3: train
+
+
+def rms_dense(x: list[float], p: dict, layers: int, prefix: str = "") -> list[float]:
+    """`layers` hidden layers of Linear, RMSNorm, SiLU, numbered 0 1, 2 3 …; then a linear one."""
+    for i in range(0, 2 * layers, 2):
+        x = linear(x, p[f"{prefix}{i}.weight"], p[f"{prefix}{i}.bias"])
+        x = norm_silu(x, p[f"{prefix}{i + 1}.weight"])
+    return linear(x, p[f"{prefix}{2 * layers}.weight"], p[f"{prefix}{2 * layers}.bias"])
+
+
+def two_hot_mean(logits: list[float], bins: list[float]) -> float:
+    return math.fsum(p * b for p, b in zip(softmax(logits), bins, strict=True))
+
+
+def block_dream_step(h: list[float], z: list[float], action: list[float], p: dict, c) -> tuple:
+    """The next h and z of DreamerV3's dream. `p` holds the RSSM's parameters, `c` its sizes."""
+    h = block_gru(h, z, [a / max(1.0, abs(a)) for a in action], p)
+    logits, z = rms_dense(h, p, 2, "prior_mlp."), []
+    for k in range(0, len(logits), c.classes):
+        probs = mixed(logits[k : k + c.classes], c.unimix)
+        assert max(probs) > 0.51, "ways to draw would not agree"
+        z += [float(x == max(probs)) for x in probs]
+    return h, z
+
+
+def block_dream(h: list[float], z: list[float], policy, steps: int, p: dict, c) -> list[dict]:
+    """1 + steps states of one dream, the start first, each with the action that is taken there.
+
+    policy   feature → action
+    """
+    states = [{"h": h, "z": z, "action": policy([*h, *z])}]
+    for _ in range(steps):
+        h, z = block_dream_step(h, z, states[-1]["action"], p, c)
+        states.append({"h": h, "z": z, "action": policy([*h, *z])})
+    return states
+
+
+def scaled_policy_loss(dreams: list[dict], low: float, high: float, scale: float) -> float:
+    """DreamerV3's loss of the actor, the mean over all states of all dreams.
+
+    dreams      for each its lists: log_probs, entropies, returns, values, weights
+    low, high   the two averages of the percentiles
+    """
+    terms = []
+    for d in dreams:
+        for i in range(len(d["returns"])):
+            advantage = (d["returns"][i] - d["values"][i]) / max(1.0, high - low)
+            gain = d["log_probs"][i] * advantage + scale * d["entropies"][i]
+            terms.append(-d["weights"][i] * gain)
+    return math.fsum(terms) / len(terms)
