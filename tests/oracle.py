@@ -129,14 +129,21 @@ def gru(h: float, reset: float, candidate: float, update: float) -> float:
     return share * proposal + (1 - share) * h
 
 
-def block_gru(h: list[float], z: list[float], action: list[float], p: dict) -> list[float]:
-    """The sequence model of one row. `p` holds the parameters as nested lists, by name."""
-    embedded = []
-    for name, x in (("h_in", h), ("z_in", z), ("a_in", action)):
-        hidden = linear(x, p[f"{name}.0.weight"], p[f"{name}.0.bias"])
-        embedded += norm_silu(hidden, p[f"{name}.1.weight"])
+def embedded(x: list[float], p: dict, name: str) -> list[float]:
+    """`h_in`, `z_in` or `a_in`: dense, RMSNorm, SiLU."""
+    hidden = linear(x, p[f"{name}.0.weight"], p[f"{name}.0.bias"])
+    return norm_silu(hidden, p[f"{name}.1.weight"])
+
+
+def block_gru(h: list[float], z: list[float], action, p: dict, action_in=None) -> list[float]:
+    """The sequence model of one row. `p` holds the parameters as nested lists, by name.
+
+    action_in   takes the place of the embedded action
+    """
+    inputs = embedded(h, p, "h_in") + embedded(z, p, "z_in")
+    inputs += action_in or embedded(action, p, "a_in")
     own = [v for block in block_linear(h, p["core_h.weight"], p["core_h.bias"]) for v in block]
-    shared = linear(embedded, p["core_in.weight"], None)
+    shared = linear(inputs, p["core_in.weight"], None)
     core = norm_silu([a + b for a, b in zip(own, shared, strict=True)], p["core_norm.weight"])
     out = []
     for g, gates in enumerate(block_linear(core, p["gates.weight"], p["gates.bias"])):
