@@ -9,6 +9,7 @@ with more than half of the probability, so every latent here has such a class; w
 is in question, chance is real, and shares of thousands of draws are compared.
 """
 
+import functools
 import math
 
 import torch
@@ -25,7 +26,6 @@ from tests.paper3.models import (
     D,
     E,
     F,
-    G,
     H,
     K,
     S,
@@ -91,15 +91,15 @@ def gru_by_hand(code):
 @check(
     "3.11",
     "a gate far on one side is open or shut, and nothing overflows",
-    "[h reset candidate update] with gates of ±200 and candidates of ±1000; float32 and float64",
+    "[h reset candidate update] with gates of ±60 and candidates of ±1000; float32 and float64",
 )
 def gates_far_out(code):
     for numbers, expected in (
-        ((0.7, 0.0, 2.0, -200.0), 0.7),
-        ((0.7, 200.0, 2.0, 200.0), math.tanh(2.0)),
-        ((0.7, -200.0, 5.0, 200.0), 0.0),
-        ((0.7, 0.0, -1000.0, 200.0), -1.0),
-        ((-0.5, 200.0, 1000.0, 1.0), 0.25),
+        ((0.7, 0.0, 2.0, -60.0), 0.7),
+        ((0.7, 60.0, 2.0, 60.0), math.tanh(2.0)),
+        ((0.7, -60.0, 5.0, 60.0), 0.0),
+        ((0.7, 0.0, -1000.0, 60.0), -1.0),
+        ((-0.5, 60.0, 1000.0, 1.0), 0.25),
     ):
         for dtype in (F32, F64):
             inputs = copies(gates_of(*numbers, dtype=dtype))
@@ -142,13 +142,14 @@ def gru_of_irregular_numbers(code):
 @check(
     "3.12",
     "the GRU starts from the previous h: without any weights it keeps 1 - sigmoid(-1) of it",
-    "all parameters 0, so that all gates are 0; H = 4 in 2 blocks, h = [.6 -.8 .3 1]",
+    "all parameters 0, so that all gates are 0; H = 4 in 2 blocks and in 1, h = [.6 -.8 .3 1]",
 )
 def what_is_kept_of_h(code):
-    model = small_rssm(code, {}, deter=4, blocks=2)
-    h = torch.tensor([[0.6, -0.8, 0.3, 1.0]], dtype=F64)
-    got = model.sequence_model(h, torch.ones(1, 1, 2, dtype=F64), torch.ones(1, 1, dtype=F64))
-    yield "h'", got, [[0.6 * KEPT, -0.8 * KEPT, 0.3 * KEPT, KEPT]]
+    h, z = torch.tensor([[0.6, -0.8, 0.3, 1.0]], dtype=F64), torch.ones(1, 1, 2, dtype=F64)
+    for blocks in (2, 1):
+        model = small_rssm(code, {}, deter=4, blocks=blocks)
+        got = model.sequence_model(h, z, torch.ones(1, 1, dtype=F64))
+        yield f"h' for {blocks} blocks", got, [[0.6 * KEPT, -0.8 * KEPT, 0.3 * KEPT, KEPT]]
 
 
 @check(
@@ -342,9 +343,7 @@ def step_of_the_filter(code):
     yield "number of results", len(got), 3
     p, expected = values(model), []
     for h, z, on, action_in, embed_in in zip(*(x.tolist() for x in numbers), strict=True):
-        h = oracle.block_gru(
-            [on * x for x in h], [on * x for x in sum(z, [])], None, p, action_in
-        )
+        h = oracle.block_gru([on * x for x in h], [on * x for x in sum(z, [])], None, p, action_in)
         post = oracle.posterior_logits(h, embed_in, p, K)
         expected.append((h, oracle.mixed_sample(post, RATIO), post))
     for name, x, rows in zip(("h", "z", "logits"), got, zip(*expected, strict=True), strict=True):
@@ -379,7 +378,11 @@ def gradient_of_a_step(code):
     def step(inputs: list) -> tuple:
         h = oracle.block_gru(inputs[0], inputs[1], None, p, inputs[2])
         post = oracle.posterior_logits(h, inputs[3], p, K)
-        return sum(h), dot(sum(oracle.mixed_sample(post, RATIO, fixed), []), w), dot(sum(post, []), w)
+        return (
+            sum(h),
+            dot(sum(oracle.mixed_sample(post, RATIO, fixed), []), w),
+            dot(sum(post, []), w),
+        )
 
     sums = got[0].sum(), (got[1].flatten(1) @ WEIGHTS).sum(), (got[2].flatten(1) @ WEIGHTS).sum()
     for k, label in enumerate(("h", "z·w", "logits·w")):
@@ -482,8 +485,8 @@ def filter_of_irregular_numbers(code):
 
 @check(
     "3.15",
-    "observation t is seen by the posterior of step t, by h only after it; action t by h of step t; "
-    "beyond ±1 an action counts as ±1",
+    "observation t is seen by the posterior of step t, by h only after it; action t by h of step "
+    "t; beyond ±1 an action counts as ±1",
     "T = 4; at which steps is a number influenced by the input of step 1?",
 )
 def influence_of_one_row(code):
@@ -538,7 +541,11 @@ def gradient_through_time(code):
         )
         yield f"gradient to two numbers of embeds[0, {t}]", to_embeds[0, t, :2], slopes
         slopes = oracle.slopes(lambda x, t=t: last(e, [*a[:t], x, *a[t + 1 :]], h, z), a[t])
-        yield f"gradient to actions[0, {t}] = [{a[t][0]:.3f} {a[t][1]:.3f}]", to_actions[0, t], slopes
+        yield (
+            f"gradient to actions[0, {t}] = [{a[t][0]:.3f} {a[t][1]:.3f}]",
+            to_actions[0, t],
+            slopes,
+        )
     slopes = oracle.slopes(lambda x: last(e, a, [*x, *h[2:]], z), h[:2])
     yield "gradient to two numbers of the first h", to_h[0, :2], slopes
     slopes = oracle.slopes(lambda x: last(e, a, h, [[*x, *z[0][2:]], z[1]]), z[0][:2])
@@ -596,9 +603,15 @@ def shapes_of_the_filter(code):
         embeds, actions = sequences(dtype)
         for b, t in ((B, T), (1, 1)):
             flags = torch.zeros(b, t, dtype=dtype)
-            got = rssm_of(code, dtype).observe(embeds[:b, :t], actions[:b, :t], flags, start(b, dtype))
+            got = rssm_of(code, dtype).observe(
+                embeds[:b, :t], actions[:b, :t], flags, start(b, dtype)
+            )
             sizes = [[b, t, H], [b, t, S, K], [b, t, S, K]]
-            yield f"shapes of h, z, logits for B = {b}, T = {t}", [list(x.shape) for x in got], sizes
+            yield (
+                f"shapes of h, z, logits for B = {b}, T = {t}",
+                [list(x.shape) for x in got],
+                sizes,
+            )
             yield "dtypes", [x.dtype == dtype for x in got], [True] * 3
 
 
@@ -716,7 +729,7 @@ def calls_of_the_policy(code):
 
 @check(
     "3.17",
-    "a dream has no gradient, but what the policy was given stays as it was: its loss uses it later",
+    "a dream has no gradient; what the policy was given stays as it was, for the actor's loss",
     "N = 3, horizon 2; the policy switches gradients on and keeps W·feature",
 )
 def policy_with_a_gradient(code):
@@ -1100,18 +1113,19 @@ def gradient_of_the_loss(code):
         bias = model.get_parameter(name)
         numbers = bias.tolist()
 
-        def slow(x: list, name=name, numbers=numbers) -> dict:
-            new = [*x, *numbers[1:]]
+        @functools.cache
+        def slow(x: float, name=name, numbers=numbers) -> dict:
+            new = [x, *numbers[1:]]
             if isinstance(numbers[0], list):  # of blocks: its very first number
-                new = [[[*x, *numbers[0][0][1:]]], *numbers[1:]]
+                new = [[[x, *numbers[0][0][1:]]], *numbers[1:]]
             return slow_parts(model, batch, base["steps"], **{name: new})
 
         def total(x: list, slow=slow) -> float:
-            parts = slow(x)
+            parts = slow(x[0])
             return sum(parts[part] for part in PARTS)
 
         def states(x: list, slow=slow) -> float:
-            steps = slow(x)["steps"][0]
+            steps = slow(x[0])["steps"][0]
             return sum(sum(s["h"]) + dot(sum(s["z"], []), w[t]) for t, s in enumerate(steps))
 
         first = bias.flatten()[:1].tolist()

@@ -358,7 +358,7 @@ MISTAKES = {
         (
             "self.bound_action(actions)",
             "actions.clamp(-1, 1)",
-            "you clip the actions, which stops their gradient beyond ±1: `bound_action` scales them",
+            "you clip the actions, which stops their gradient beyond ±1: use `bound_action`",
         ),
         (
             " * keep[..., None])",
@@ -368,7 +368,7 @@ MISTAKES = {
         (
             "self.a_in(self.bound_action(actions) * keep[..., None])",
             "self.a_in(self.bound_action(actions)) * keep[..., None]",
-            "you reset the embedded action: it is the action itself that is 0, and a_in of 0 is not",
+            "you reset the embedded action: the action itself is 0 there, and a_in of 0 is not 0",
         ),
         (
             "keep = 1 - is_first.to(h.dtype)",
@@ -495,8 +495,8 @@ MISTAKES = {
         (
             "        h = self.sequence_model(h, z, self.a_in(self.bound_action(action)))\n"
             "        return h, self.sample(self.prior(h))\n",
-            "        z_next = self.sample(self.prior(h))\n"
-            "        return self.sequence_model(h, z, self.a_in(self.bound_action(action))), z_next\n",
+            "        action_in = self.a_in(self.bound_action(action))\n"
+            "        return self.sequence_model(h, z, action_in), self.sample(self.prior(h))\n",
             "your z is the prior's for the old h: first comes the new h, then its prior",
         ),
         (
