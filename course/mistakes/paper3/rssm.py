@@ -286,6 +286,13 @@ MISTAKES = {
             "you forget after the step: h and z are set to 0 before it, what comes out stays",
         ),
         (
+            STEP,
+            "        h[keep == 0] = 0\n        z[keep == 0] = 0\n"
+            "        h = self.sequence_model(h, z, action_in)\n",
+            "you write zeros into the h and z you were given, which are results of the step "
+            "before: make new tensors, by multiplying with `keep`",
+        ),
+        (
             "action_in)",
             "action_in * keep[:, None])",
             "you reset action_in: the action was 0 before a_in, and a_in of 0 is not 0",
@@ -369,6 +376,12 @@ MISTAKES = {
             "self.a_in(self.bound_action(actions) * keep[..., None])",
             "self.a_in(self.bound_action(actions)) * keep[..., None]",
             "you reset the embedded action: the action itself is 0 there, and a_in of 0 is not 0",
+        ),
+        (
+            "keep = 1 - is_first.to(h.dtype)",
+            "keep = 1 - is_first.to(h.dtype)\n        actions[is_first.bool()] = 0",
+            "you write zeros into the actions of the batch: make a new tensor, by multiplying "
+            "with `keep`",
         ),
         (
             "keep = 1 - is_first.to(h.dtype)",
