@@ -1040,16 +1040,15 @@ def parts_of_irregular_numbers(code):
 
 @check(
     "3.19",
-    "free nats, unimix and the discount are the config's",
-    "irregular numbers, B = T = 1; free nats 50, unimix .2, discount horizon 4, one at a time",
+    "unimix and the discount are the config's",
+    "irregular numbers, B = T = 1; unimix .2, γ = .75",
 )
 def options_of_the_loss(code):
-    for others in (dict(free_nats=50.0), dict(unimix=0.2), dict(discount_horizon=4)):
-        model, batch = world_of(code, dtype=F64, **others), batch_of(1, 1, dtype=F64)
-        _, _, metrics = model.loss(batch)
-        expected, [(name, value)] = slow_parts(model, batch), others.items()
-        for part in ("dyn", "rep", "continue"):
-            yield f"part {part}, {name} {value}", metrics.get(f"loss/{part}"), expected[part]
+    model = world_of(code, dtype=F64, unimix=0.2, discount_horizon=4)
+    batch = batch_of(1, 1, dtype=F64)
+    metrics, expected = model.loss(batch)[2], slow_parts(model, batch)
+    for part in ("dyn", "rep", "continue"):
+        yield f"part {part}", metrics.get(f"loss/{part}"), expected[part]
 
 
 def group(name: str) -> str:
@@ -1064,30 +1063,31 @@ SCALES = ("scale_dyn", "scale_rep", "scale_vector")
 
 @check(
     "3.19",
-    "dyn trains the prior, rep the posterior, each prediction its own predictor; all reach encoder "
-    "and recurrent model",
-    "B = 1, T = 2; all other parts are 0, or have weights of 0",
+    "dyn trains the prior, rep posterior and encoder, each prediction its own predictor and all "
+    "below; all train the sequence model",
+    "B = T = 1; all other parts are 0, or have weights of 0",
 )
 def parts_that_learn(code):
+    model, batch = world_of(code, dtype=F64), batch_of(1, 1, dtype=F64)
+    scales, weights = vars(model.config).copy(), values(model)
+    names, parameters = zip(*model.named_parameters(), strict=True)
     below = ["encoder", "posterior", "recurrent"]
     for part, trained in (
-        ("dyn", [*below, "prior"]),
+        ("dyn", ["prior", "recurrent"]),
         ("rep", below),
         ("vector", [*below, "decoder"]),
         ("reward", [*below, "reward"]),
         ("continue", [*below, "continues"]),
     ):
-        off = {name: 0.0 for name in SCALES if not name.endswith(part)}
-        model, batch = world_of(code, dtype=F64, **off), batch_of(1, 2, dtype=F64)
-        for name, head in (("reward", model.reward), ("continue", model.continues)):
-            if name != part:
-                put(head, {})
-        loss = model.loss(batch)[0]
-        names, parameters = zip(*model.named_parameters(), strict=True)
-        found = zip(names, gradients(loss, *parameters), strict=True)
+        for name in SCALES:
+            setattr(model.config, name, scales[name] if name.endswith(part) else 0.0)
+        for name in ("reward", "continues"):
+            own = {key[len(name) + 1 :]: x for key, x in weights.items() if key.startswith(name)}
+            put(model.get_submodule(name), own if name.startswith(part) else {})
+        found = zip(names, gradients(model.loss(batch)[0], *parameters), strict=True)
         # A head of zeros learns something, but passes nothing on.
-        own = {"reward", "continues"} - set(trained)
-        learning = {group(name) for name, gradient in found if gradient.any()} - own
+        idle = {"reward", "continues"} - set(trained)
+        learning = {group(name) for name, gradient in found if gradient.any()} - idle
         yield f"trained by the part {part}", sorted(learning), sorted(trained)
 
 

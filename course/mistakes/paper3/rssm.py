@@ -399,11 +399,6 @@ MISTAKES = {
             "you reset at the start of the sequence alone: episodes also begin inside it",
         ),
         (
-            "keep = 1 - is_first.to(h.dtype)",
-            "keep = (1 - is_first.to(h.dtype)).amin(0, keepdim=True).expand_as(is_first)",
-            "a new episode in one sequence resets all of them: each row of the batch has its own",
-        ),
-        (
             "zip(keep.unbind(1)",
             "zip(torch.ones_like(keep).unbind(1)",
             "only the action is reset: observe_step needs `keep` too, to reset h and z",
@@ -419,34 +414,14 @@ MISTAKES = {
             "you step with the action of row t + 1: the action of row t led to observation t",
         ),
         (
-            "self.post_embed(embeds)",
-            "self.post_embed(embeds.roll(1, 1))",
-            "you correct with the observation of row t - 1: step t has seen observation t",
-        ),
-        (
             "h, z = state\n",
             "h, z = self.initial(len(actions))\n",
             "you begin from zeros: the state before the sequence is given",
         ),
         (
             "self.observe_step(h, z, *now)",
-            "self.observe_step(h.detach(), z, *now)",
-            "you detach h between the steps: the world model learns through time",
-        ),
-        (
-            "self.observe_step(h, z, *now)",
-            "self.observe_step(h, z.detach(), *now)",
-            "you detach z between the steps: the samples pass gradients back through time",
-        ),
-        (
-            "self.observe_step(h, z, *now)",
             "self.observe_step(h.detach(), z.detach(), *now)",
             "you detach the state between the steps: nothing would be learned through time",
-        ),
-        (
-            "h, z, logits = self.observe_step(h, z, *now)",
-            "h, z, logits = self.observe_step(*state, *now)",
-            "every step starts from the given state: it starts from h and z of the step before",
         ),
         (
             "steps.append((h, z, logits))",
@@ -460,28 +435,13 @@ MISTAKES = {
         ),
         (
             "steps.append((h, z, logits))",
-            "steps.append((h, z, self.prior(h)))",
-            "you return the prior's logits: the third result is the posterior's",
-        ),
-        (
-            "steps.append((h, z, logits))",
             "steps.append((h, logits, z))",
             "you return the logits before z: `observe` returns h, z, logits",
-        ),
-        (
-            "steps.append((h, z, logits))",
-            "steps.append((h, z.detach(), logits))",
-            "the z that you return is detached: the losses train the posterior through it",
         ),
         (
             "torch.stack(x, 1)",
             "torch.stack(x)",
             "your results are (T, B, ...): stack the steps along dimension 1",
-        ),
-        (
-            "self.post_embed(embeds)",
-            "self.post_embed(embeds.detach())",
-            "you detach the embeddings: the encoder learns through the posterior of every step",
         ),
     ],
     "3.16": [
@@ -786,39 +746,9 @@ MISTAKES = {
             "you begin from zeros: the state before the first row is in the batch, as `h` and `z`",
         ),
         (
-            'batch["is_first"]',
-            'batch["is_last"]',
-            "you reset at the last row of an episode: it is is_first that tells where one begins",
-        ),
-        (
             "state = feature(h, z)",
             "state = feature(h, z).detach()",
             "you detach the state: encoder and RSSM learn through rewards and continuations",
-        ),
-        (
-            "state = feature(h, z)",
-            "state = feature(h, unimix(posterior, c.unimix))",
-            "your heads see the posterior's probabilities: they see its sample z",
-        ),
-        (
-            "state = feature(h, z)",
-            "state = feature(h, self.rssm.sample(self.rssm.prior(h)))",
-            "your heads see a sample of the prior: they see z, the posterior's",
-        ),
-        (
-            "self.decoder(h, z)",
-            "self.decoder(h.detach(), z.detach())",
-            "you detach what the decoder sees: encoder and RSSM learn from the reconstruction",
-        ),
-        (
-            "self.rssm.prior(h)",
-            "self.rssm.prior(h.detach())",
-            "you detach h for the prior: dyn trains the sequence model through it",
-        ),
-        (
-            "self.rssm.prior(h)",
-            "self.rssm.prior(h).detach()",
-            "you detach the prior: kl_loss decides who is trained",
         ),
         (
             "kl_loss(posterior, prior,",
@@ -851,17 +781,6 @@ MISTAKES = {
             "you write the paper's 0.1 into the code: the scale of rep is config.scale_rep",
         ),
         (
-            """\
-            "dyn": c.scale_dyn * dyn,
-            "rep": c.scale_rep * rep,
-""",
-            """\
-            "dyn": c.scale_rep * dyn,
-            "rep": c.scale_dyn * rep,
-""",
-            "you exchange the scales of dyn and rep",
-        ),
-        (
             "dyn, rep = kl_loss",
             "rep, dyn = kl_loss",
             "you take the two losses of kl_loss in the wrong order: dyn comes first",
@@ -878,34 +797,14 @@ MISTAKES = {
             "you squash the reward with symlog: the two-hot bins are in the units of the rewards",
         ),
         (
-            'self.reward.loss(self.reward(state), batch["reward"])',
-            'self.reward.loss(self.reward(state.detach()), batch["reward"])',
-            "you detach the state for the reward: encoder and RSSM learn from rewards too",
-        ),
-        (
-            'self.reward.loss(self.reward(state), batch["reward"])',
-            '(self.reward.mean(self.reward(state)) - batch["reward"]).square()',
-            "you take a squared error for the reward: the head's own `loss` is a cross-entropy",
-        ),
-        (
             "self.continues(state).squeeze(-1)",
             "self.continues(state)",
             "your continue logits are (B, T, 1): take the last dimension away",
         ),
         (
-            "self.continues(state)",
-            "self.continues(state.detach())",
-            "you detach the state for the continuation: encoder and RSSM learn from it too",
-        ),
-        (
             'batch["is_terminal"], self',
             'batch["is_last"], self',
             "you take is_last for an end: a time limit is not a death, use is_terminal",
-        ),
-        (
-            'batch["is_terminal"], self',
-            '1 - batch["is_terminal"], self',
-            "you turn is_terminal round: continue_loss takes the flag of the end as it is",
         ),
         (
             "self.discount",
@@ -918,25 +817,9 @@ MISTAKES = {
             "you treat images as vectors: for those in `decoder.images` the target is x / 255",
         ),
         (
-            "is_image = key in self.decoder.images",
-            "is_image = True",
-            "you treat vectors as images: only those in `decoder.images` are",
-        ),
-        (
-            "c.scale_image if is_image else c.scale_vector",
-            "c.scale_vector if is_image else c.scale_image",
-            "you exchange the scales of images and vectors",
-        ),
-        (
             "scale * reconstruction_loss",
             "reconstruction_loss",
             "you forget config.scale_image and config.scale_vector",
-        ),
-        (
-            "losses[key] = scale",
-            'losses["reconstruction"] = scale',
-            "you store all reconstructions under one name, and all but the last are lost: each "
-            "goes under its own key",
         ),
         (
             "losses[key] = scale * reconstruction_loss(prediction, batch[key], is_image)\n",
