@@ -129,14 +129,21 @@ def gru(h: float, reset: float, candidate: float, update: float) -> float:
     return share * proposal + (1 - share) * h
 
 
-def block_gru(h: list[float], z: list[float], action: list[float], p: dict) -> list[float]:
-    """The sequence model of one row. `p` holds the parameters as nested lists, by name."""
-    embedded = []
-    for name, x in (("h_in", h), ("z_in", z), ("a_in", action)):
-        hidden = linear(x, p[f"{name}.0.weight"], p[f"{name}.0.bias"])
-        embedded += norm_silu(hidden, p[f"{name}.1.weight"])
+def embedded(x: list[float], p: dict, name: str) -> list[float]:
+    """`h_in`, `z_in` or `a_in`: dense, RMSNorm, SiLU."""
+    hidden = linear(x, p[f"{name}.0.weight"], p[f"{name}.0.bias"])
+    return norm_silu(hidden, p[f"{name}.1.weight"])
+
+
+def block_gru(h: list[float], z: list[float], action, p: dict, action_in=None) -> list[float]:
+    """The sequence model of one row. `p` holds the parameters as nested lists, by name.
+
+    action_in   takes the place of the embedded action
+    """
+    inputs = embedded(h, p, "h_in") + embedded(z, p, "z_in")
+    inputs += action_in or embedded(action, p, "a_in")
     own = [v for block in block_linear(h, p["core_h.weight"], p["core_h.bias"]) for v in block]
-    shared = linear(embedded, p["core_in.weight"], None)
+    shared = linear(inputs, p["core_in.weight"], None)
     core = norm_silu([a + b for a, b in zip(own, shared, strict=True)], p["core_norm.weight"])
     out = []
     for g, gates in enumerate(block_linear(core, p["gates.weight"], p["gates.bias"])):
@@ -782,3 +789,137 @@ def scaled_policy_loss(dreams: list[dict], low: float, high: float, scale: float
             gain = d["log_probs"][i] * advantage + scale * d["entropies"][i]
             terms.append(-d["weights"][i] * gain)
     return math.fsum(terms) / len(terms)
+
+
+# --- DreamerV3: the world model -------------------------------------------------------------------
+
+
+def hidden_layers(x: list[float], p: dict, layers: int, prefix: str = "") -> list[float]:
+    """`layers` times dense, RMSNorm, SiLU, and a linear layer where there is one more."""
+    for i in range(layers):
+        x = linear(x, p[f"{prefix}{2 * i}.weight"], p[f"{prefix}{2 * i}.bias"])
+        x = norm_silu(x, p[f"{prefix}{2 * i + 1}.weight"])
+    last = f"{prefix}{2 * layers}"
+    return linear(x, p[f"{last}.weight"], p[f"{last}.bias"]) if f"{last}.weight" in p else x
+
+
+def grouped(flat: list[float], size: int) -> list[list[float]]:
+    """Neighbours together: a list for each categorical."""
+    return [flat[i : i + size] for i in range(0, len(flat), size)]
+
+
+def prior_logits(h: list[float], p: dict, classes: int) -> list[list[float]]:
+    """Two hidden layers of h alone."""
+    return grouped(hidden_layers(h, p, 2, "prior_mlp."), classes)
+
+
+def posterior_logits(h: list[float], embed_in: list[float], p: dict, classes: int):
+    """One hidden layer of [h, embedding]; `embed_in` is the embedding's half of its product."""
+    own = linear(h, p["post_h.weight"], p["post_h.bias"])
+    hidden = [a + b for a, b in zip(own, embed_in, strict=True)]
+    hidden = norm_silu(hidden, p["post_out.0.weight"])
+    return grouped(linear(hidden, p["post_out.1.weight"], p["post_out.1.bias"]), classes)
+
+
+def mixed_sample(logits: list[list[float]], ratio: float, anchor=None) -> list[list[float]]:
+    """The likely class of every categorical, one-hot, with the slope of its mixed probabilities.
+
+    anchor   logits of a first pass: their classes stay, and z moves as the probabilities do
+    """
+    z = []
+    for group, fixed in zip(logits, anchor or logits, strict=True):
+        probs, at = mixed(group, ratio), mixed(fixed, ratio)
+        assert max(at) > 0.51, at  # so that all ways to draw agree in the centre
+        z.append([(a == max(at)) + now - a for now, a in zip(probs, at, strict=True)])
+    return z
+
+
+def bounded(action: list[float], anchor: list[float] | None = None) -> list[float]:
+    """Entries beyond ±1 become ±1; the scale stays that of `anchor`, for slopes."""
+    return [a / max(1.0, abs(b)) for a, b in zip(action, anchor or action, strict=True)]
+
+
+def world_filter(
+    embeds, actions, is_first, h, z, p: dict, classes: int, ratio: float, anchors=None
+):
+    """One sequence, filtered by DreamerV3: for every step its h, z (S, K), post and prior.
+
+    anchors   what a first pass returned, for slopes
+    """
+    steps = []
+    for t in range(len(embeds)):
+        before = anchors[t] if anchors else {"post": None, "raw": None}
+        action = bounded(actions[t], before["raw"])
+        if is_first[t]:
+            h, action = [0.0] * len(h), [0.0] * len(action)
+            z = [[0.0] * classes for _ in z]
+        h = block_gru(h, sum(z, []), action, p)
+        post = posterior_logits(h, linear(embeds[t], p["post_embed.weight"], None), p, classes)
+        z = mixed_sample(post, ratio, before["post"])
+        prior = prior_logits(h, p, classes)
+        steps.append({"h": h, "z": z, "post": post, "prior": prior, "raw": actions[t]})
+    return steps
+
+
+def world_dream(h, z, policy, horizon: int, p: dict, classes: int, ratio: float) -> list[dict]:
+    """One dream of DreamerV3, the start as its state 0: for every state its h, z and action.
+
+    policy   feature [h, z] → the action taken at this state
+    """
+    states = [{"h": h, "z": z, "action": policy([*h, *sum(z, [])])}]
+    for _ in range(horizon):
+        h = block_gru(h, sum(z, []), bounded(states[-1]["action"]), p)
+        z = mixed_sample(prior_logits(h, p, classes), ratio)
+        states.append({"h": h, "z": z, "action": policy([*h, *sum(z, [])])})
+    return states
+
+
+def mixed_kl(post: list[list[float]], prior: list[list[float]], ratio: float) -> float:
+    """KL(post ‖ prior) of the mixed distributions of S categoricals."""
+    pairs = zip(post, prior, strict=True)
+    return sum(kl(mixed(a, ratio), mixed(b, ratio)) for a, b in pairs)
+
+
+def world_losses(sequences: list[dict], p: dict, c, anchors=None) -> dict:
+    """The parts of DreamerV3's world-model loss, for observations {"position": a vector}.
+
+    sequences   for each its lists of rows: position, action, reward, is_first, is_terminal, and the
+                state h, z before them
+    p           parameters by name
+    c           options, as in the chapter's Config
+    anchors     the `steps` that a first pass returned, for slopes
+    """
+
+    def part(name: str) -> dict:
+        return {key[len(name) + 1 :]: x for key, x in p.items() if key.startswith(name + ".")}
+
+    encoder, rssm, decoder = part("encoder.mlp"), part("rssm"), part("decoder.mlp")
+    reward, continues = part("reward.mlp"), part("continues")
+    bins = symexp_bins(c.bins, c.bin_limit)
+    total = dict.fromkeys(("dyn", "rep", "reward", "continue", "position", "kl"), 0.0)
+    count, all_steps = 0, []
+    for b, rows in enumerate(sequences):
+        embeds = [
+            hidden_layers([symlog(v) for v in x], encoder, c.layers) for x in rows["position"]
+        ]
+        inputs = embeds, rows["action"], rows["is_first"], rows["h"], rows["z"]
+        before = anchors and anchors[b]
+        steps = world_filter(*inputs, rssm, c.classes, c.unimix, before)
+        all_steps.append(steps)
+        for t, (s, fixed) in enumerate(zip(steps, before or steps, strict=True)):
+            count += 1
+            state = [*s["h"], *sum(s["z"], [])]
+            dyn = mixed_kl(fixed["post"], s["prior"], c.unimix)
+            rep = mixed_kl(s["post"], fixed["prior"], c.unimix)
+            total["kl"] += dyn
+            total["dyn"] += c.scale_dyn * max(dyn, c.free_nats)
+            total["rep"] += c.scale_rep * max(rep, c.free_nats)
+            target = two_hot(rows["reward"][t], bins)
+            total["reward"] += cross_entropy(target, hidden_layers(state, reward, c.head_layers))
+            [logit] = hidden_layers(state, continues, c.head_layers)
+            goes_on = (1 - 1 / c.discount_horizon) * (1 - rows["is_terminal"][t])
+            total["continue"] += bernoulli_cross_entropy(logit, goes_on)
+            seen = hidden_layers(state, decoder, c.layers)
+            errors = [a - symlog(x) for a, x in zip(seen, rows["position"][t], strict=True)]
+            total["position"] += c.scale_vector * sum(e * e for e in errors)
+    return {name: x / count for name, x in total.items()} | {"steps": all_steps}
