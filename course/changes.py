@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("networks.py", "rssm.py", "buffer.py", "actor_critic.py", "train.py")
+FILES = ("networks.py", "rssm.py", "buffer.py", "actor_critic.py", "optim.py", "train.py")
 
 
 def functions(folder: Path) -> dict[str, tuple[str, str]]:

@@ -29,6 +29,7 @@ def full_precision(x: Tensor) -> Tensor:
 def symlog(x: Tensor) -> Tensor:
     """sign(x) log(1 + |x|): like x near zero, logarithmic far from it, for either sign.
 
+    Tiny numbers keep their digits, though 1 + 1e-8 is 1 in float32.
     Paper: section "Robust predictions".
     """
     # EXERCISE 3.1: the logarithm of 1 + |x|, with the sign of x
@@ -38,7 +39,7 @@ def symlog(x: Tensor) -> Tensor:
 
 
 def symexp(x: Tensor) -> Tensor:
-    """The inverse of symlog: sign(x) (exp|x| - 1)."""
+    """The inverse of symlog: sign(x) (exp|x| - 1). Tiny numbers keep their digits here too."""
     # EXERCISE 3.2: the inverse of 3.1
     # TODO: your code here (the reference takes 1 line)
     raise NotImplementedError("exercise 3.2")
@@ -52,7 +53,7 @@ def symexp_bins(count: int, limit: float = 20.0) -> Tensor:
     """Bin positions symexp(-limit) ... symexp(limit), exactly antisymmetric.
 
     count    odd number of bins N
-    return   (N,), rising; equally spaced before symexp, with a 0 in the middle
+    return   (N,) float32, rising; equally spaced before symexp, with a 0 in the middle
 
     The negative half is mirrored, because symexp(linspace(...)) in float32 is not antisymmetric:
     its middle bin is not 0. Official heads.py, `symexp_twohot`.
@@ -89,7 +90,8 @@ def two_hot_mean(logits: Tensor, bins: Tensor) -> Tensor:
                       probabilities counts
     return   (...)    in the units of the bins
 
-    A naive sum of huge terms of both signs loses digits: the uniform distribution would not give 0.
+    A naive sum of huge terms of both signs loses digits: the uniform distribution would not give
+    exactly 0. A matrix product (@, einsum) loses digits too: autocast computes it in bfloat16.
     Official outs.py, `TwoHot.pred`, sums symmetrically for this reason.
     """
     # EXERCISE 3.5: expected value, each bin with its mirror image first
@@ -104,8 +106,9 @@ def two_hot_mean(logits: Tensor, bins: Tensor) -> Tensor:
 def unimix(logits: Tensor, ratio: float = 0.01) -> Tensor:
     """Probabilities softmax(logits), mixed with `ratio` parts of the uniform distribution.
 
-    (..., K) → (..., K). No class ever gets less than ratio / K, so that KL divergences and
-    log-probabilities stay finite. Official outs.py, `Categorical` and `OneHot`.
+    (..., K) → (..., K), float32 if logits have half precision (`full_precision`). No class ever
+    gets less than ratio / K, so that KL divergences and log-probabilities stay finite. Official
+    outs.py, `Categorical` and `OneHot`.
     """
     # EXERCISE 3.6: the softmax, mixed
     # TODO: your code here (the reference takes 1 line)

@@ -18,7 +18,8 @@ def adaptive_gradient_clipping(
 
     minimum   parameters of smaller norm count as this, so that zero-initialised ones can move
 
-    Per tensor, not global: a large gradient in one head does not slow down the others.
+    Per tensor, not global: a large gradient in one head does not slow down the others. A gradient
+    of zero stays zero; parameters without a gradient (None) are passed over.
     """
     # EXERCISE 3.28: the limit of each tensor, and its gradient shrunk to it
     # TODO: your code here (the reference takes 4 lines)
@@ -56,9 +57,9 @@ class LaProp(torch.optim.Optimizer):
                     self._update(parameter, group, rate)
 
     def _update(self, parameter: Tensor, group: dict, rate: float) -> None:
-        """One step of one parameter, in place.
+        """One step of one parameter, in place. What the next step needs is kept in `state`.
 
-        group   beta1, beta2, and eps, which is added to √v
+        group   beta1, beta2, and eps, which is added to √v, v corrected
         rate    lr, warmed up
         """
         state = self.state[parameter]

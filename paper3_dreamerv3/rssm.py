@@ -188,7 +188,9 @@ class RSSM(nn.Module):
         policy    feature (N, F) → action (N, A)
         return    features (N, 1 + horizon, F), actions (N, 1 + horizon, A)
 
-        State 0 is the start. `actions[:, t]` is taken at state t and leads to state t + 1.
+        State 0 is the start. `actions[:, t]` is taken at state t and leads to state t + 1. The
+        policy is asked once for each state, in their order, and its actions are returned as they
+        are. It may keep a feature for its own gradient: do not write into it afterwards.
         """
         # EXERCISE 3.17: act, step, act again; the last state has an action too (needs 3.16)
         # TODO: your code here (the reference takes 7 lines)
@@ -248,7 +250,8 @@ class WorldModel(nn.Module):
         return   scalar; h (B, T, H) and z (B, T, S, K) with gradient; metrics
 
         `losses` are (B, T) each, with their scales: dyn, rep, reward, continue, and one of each key
-        that the decoder predicts. The config scales dyn, rep, images and vectors.
+        that the decoder predicts. The config scales dyn, rep, images and vectors. What follows the
+        hole needs `h`, `z`, and the raw logits `posterior` and `prior`, under these names.
         """
         c = self.config
         # EXERCISE 3.19: filter, then each loss (B, T) with its scale (needs 3.9 3.10 3.15 3.18)

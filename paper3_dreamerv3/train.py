@@ -195,7 +195,8 @@ class Agent:
         h, z     (B, T, H), (B, T, S, K)
         return   features (N, L, F), the actor's outputs (N, L, ...) and its actions (N, L, A),
                  predicted rewards and continuations (N, L);
-                 N = B T dreams of L = 1 + imagine_length states, the start among them
+                 N = B T dreams of L = 1 + imagine_length states, the start among them; dream
+                 b T + t starts at row t of sequence b
 
         Only the actor's outputs have a gradient: kept for its loss, they need no second pass.
         """
@@ -211,7 +212,8 @@ class Agent:
 
         policy, actions           (N, L, ...), (N, L, A)   of the actor, along the dream
         returns, values, weight   (N, L)   in the units of the rewards: the advantage alone is
-                                           normalised. Updates the normaliser, once
+                                           normalised, by the normaliser's scale after its
+                                           one update with these returns
         return                    scalar, metrics
         """
         # EXERCISE 3.31: normaliser, advantage and loss of the actor (needs 3.22 3.23 3.25)

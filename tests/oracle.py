@@ -129,14 +129,21 @@ def gru(h: float, reset: float, candidate: float, update: float) -> float:
     return share * proposal + (1 - share) * h
 
 
-def block_gru(h: list[float], z: list[float], action: list[float], p: dict) -> list[float]:
-    """The sequence model of one row. `p` holds the parameters as nested lists, by name."""
-    embedded = []
-    for name, x in (("h_in", h), ("z_in", z), ("a_in", action)):
-        hidden = linear(x, p[f"{name}.0.weight"], p[f"{name}.0.bias"])
-        embedded += norm_silu(hidden, p[f"{name}.1.weight"])
+def embedded(x: list[float], p: dict, name: str) -> list[float]:
+    """`h_in`, `z_in` or `a_in`: dense, RMSNorm, SiLU."""
+    hidden = linear(x, p[f"{name}.0.weight"], p[f"{name}.0.bias"])
+    return norm_silu(hidden, p[f"{name}.1.weight"])
+
+
+def block_gru(h: list[float], z: list[float], action, p: dict, action_in=None) -> list[float]:
+    """The sequence model of one row. `p` holds the parameters as nested lists, by name.
+
+    action_in   takes the place of the embedded action
+    """
+    inputs = embedded(h, p, "h_in") + embedded(z, p, "z_in")
+    inputs += action_in or embedded(action, p, "a_in")
     own = [v for block in block_linear(h, p["core_h.weight"], p["core_h.bias"]) for v in block]
-    shared = linear(embedded, p["core_in.weight"], None)
+    shared = linear(inputs, p["core_in.weight"], None)
     core = norm_silu([a + b for a, b in zip(own, shared, strict=True)], p["core_norm.weight"])
     out = []
     for g, gates in enumerate(block_linear(core, p["gates.weight"], p["gates.bias"])):
@@ -680,3 +687,239 @@ def policy_and_value_losses(dreams: list[dict], lambda_: float, rho: float, scal
             pairs += 1
         all_returns.append(returns)
     return {"policy": policy / pairs, "value": value / count, "returns": all_returns}
+
+
+# --- DreamerV3: the actor's and the critic's loss -------------------------------------------------
+
+
+def weighted_reinforce(log_prob, entropy, advantage, weight, scale) -> float:
+    """Minus the mean over [sequence][state] of w (log π · advantage + scale · entropy)."""
+    terms = [
+        w * (p * a + scale * e)
+        for rows in zip(log_prob, entropy, advantage, weight, strict=True)
+        for p, e, a, w in zip(*rows, strict=True)
+    ]
+    return -sum(terms) / len(terms)
+
+
+def two_hot_value_loss(logits, target, slow_value, weight, bins) -> tuple[float, list]:
+    """Mean over [sequence][state] of w times both cross-entropies; its gradient to the logits."""
+    count = sum(len(row) for row in target)
+    total, gradient = 0.0, []
+    for b in range(len(target)):
+        gradient.append([])
+        for t in range(len(target[b])):
+            row, share = logits[b][t], weight[b][t] / count
+            encoded = [two_hot(y[b][t], bins) for y in (target, slow_value)]
+            total += share * sum(cross_entropy(y, row) for y in encoded)
+            both = [sum(pair) for pair in zip(*encoded, strict=True)]
+            slope = [2 * p - y for p, y in zip(softmax(row), both, strict=True)]
+            gradient[-1].append([share * x for x in slope])
+    return total, gradient
+
+
+# --- DreamerV3: the optimiser ---------------------------------------------------------------------
+
+
+def laprop_path(start: float, gradients, rates, beta1: float, beta2: float, eps: float = 0.0):
+    """Positions of one number after each update; every update has a rate of its own."""
+    position, positions = start, []
+    for n in range(1, len(gradients) + 1):
+        # Both averages from the start, as the sums that they are, with weights that add up to 1.
+        momentum = 0.0
+        for i in range(n):
+            seen = gradients[: i + 1]
+            square = sum((1 - beta2) * beta2 ** (i - k) * seen[k] ** 2 for k in range(i + 1))
+            root = math.sqrt(square / (1 - beta2 ** (i + 1))) + eps
+            step = gradients[i] / root if gradients[i] else 0.0
+            momentum += (1 - beta1) * beta1 ** (n - 1 - i) * step
+        position -= rates[n - 1] * momentum / (1 - beta1**n)
+        positions.append(position)
+    return positions
+
+
+# Paper 3: train
+
+
+def rms_dense(x: list[float], p: dict, layers: int, prefix: str = "") -> list[float]:
+    """`layers` hidden layers of Linear, RMSNorm, SiLU, numbered 0 1, 2 3 …; then a linear one."""
+    for i in range(0, 2 * layers, 2):
+        x = linear(x, p[f"{prefix}{i}.weight"], p[f"{prefix}{i}.bias"])
+        x = norm_silu(x, p[f"{prefix}{i + 1}.weight"])
+    return linear(x, p[f"{prefix}{2 * layers}.weight"], p[f"{prefix}{2 * layers}.bias"])
+
+
+def two_hot_mean(logits: list[float], bins: list[float]) -> float:
+    return math.fsum(p * b for p, b in zip(softmax(logits), bins, strict=True))
+
+
+def block_dream_step(h: list[float], z: list[float], action: list[float], p: dict, c) -> tuple:
+    """The next h and z of DreamerV3's dream. `p` holds the RSSM's parameters, `c` its sizes."""
+    h = block_gru(h, z, [a / max(1.0, abs(a)) for a in action], p)
+    logits, z = rms_dense(h, p, 2, "prior_mlp."), []
+    for k in range(0, len(logits), c.classes):
+        probs = mixed(logits[k : k + c.classes], c.unimix)
+        assert max(probs) > 0.51, "ways to draw would not agree"
+        z += [float(x == max(probs)) for x in probs]
+    return h, z
+
+
+def block_dream(h: list[float], z: list[float], policy, steps: int, p: dict, c) -> list[dict]:
+    """1 + steps states of one dream, the start first, each with the action that is taken there.
+
+    policy   feature → action
+    """
+    states = [{"h": h, "z": z, "action": policy([*h, *z])}]
+    for _ in range(steps):
+        h, z = block_dream_step(h, z, states[-1]["action"], p, c)
+        states.append({"h": h, "z": z, "action": policy([*h, *z])})
+    return states
+
+
+def scaled_policy_loss(dreams: list[dict], low: float, high: float, scale: float) -> float:
+    """DreamerV3's loss of the actor, the mean over all states of all dreams.
+
+    dreams      for each its lists: log_probs, entropies, returns, values, weights
+    low, high   the two averages of the percentiles
+    """
+    terms = []
+    for d in dreams:
+        for i in range(len(d["returns"])):
+            advantage = (d["returns"][i] - d["values"][i]) / max(1.0, high - low)
+            gain = d["log_probs"][i] * advantage + scale * d["entropies"][i]
+            terms.append(-d["weights"][i] * gain)
+    return math.fsum(terms) / len(terms)
+
+
+# --- DreamerV3: the world model -------------------------------------------------------------------
+
+
+def hidden_layers(x: list[float], p: dict, layers: int, prefix: str = "") -> list[float]:
+    """`layers` times dense, RMSNorm, SiLU, and a linear layer where there is one more."""
+    for i in range(layers):
+        x = linear(x, p[f"{prefix}{2 * i}.weight"], p[f"{prefix}{2 * i}.bias"])
+        x = norm_silu(x, p[f"{prefix}{2 * i + 1}.weight"])
+    last = f"{prefix}{2 * layers}"
+    return linear(x, p[f"{last}.weight"], p[f"{last}.bias"]) if f"{last}.weight" in p else x
+
+
+def grouped(flat: list[float], size: int) -> list[list[float]]:
+    """Neighbours together: a list for each categorical."""
+    return [flat[i : i + size] for i in range(0, len(flat), size)]
+
+
+def prior_logits(h: list[float], p: dict, classes: int) -> list[list[float]]:
+    """Two hidden layers of h alone."""
+    return grouped(hidden_layers(h, p, 2, "prior_mlp."), classes)
+
+
+def posterior_logits(h: list[float], embed_in: list[float], p: dict, classes: int):
+    """One hidden layer of [h, embedding]; `embed_in` is the embedding's half of its product."""
+    own = linear(h, p["post_h.weight"], p["post_h.bias"])
+    hidden = [a + b for a, b in zip(own, embed_in, strict=True)]
+    hidden = norm_silu(hidden, p["post_out.0.weight"])
+    return grouped(linear(hidden, p["post_out.1.weight"], p["post_out.1.bias"]), classes)
+
+
+def mixed_sample(logits: list[list[float]], ratio: float, anchor=None) -> list[list[float]]:
+    """The likely class of every categorical, one-hot, with the slope of its mixed probabilities.
+
+    anchor   logits of a first pass: their classes stay, and z moves as the probabilities do
+    """
+    z = []
+    for group, fixed in zip(logits, anchor or logits, strict=True):
+        probs, at = mixed(group, ratio), mixed(fixed, ratio)
+        assert max(at) > 0.51, at  # so that all ways to draw agree in the centre
+        z.append([(a == max(at)) + now - a for now, a in zip(probs, at, strict=True)])
+    return z
+
+
+def bounded(action: list[float], anchor: list[float] | None = None) -> list[float]:
+    """Entries beyond ±1 become ±1; the scale stays that of `anchor`, for slopes."""
+    return [a / max(1.0, abs(b)) for a, b in zip(action, anchor or action, strict=True)]
+
+
+def world_filter(
+    embeds, actions, is_first, h, z, p: dict, classes: int, ratio: float, anchors=None
+):
+    """One sequence, filtered by DreamerV3: for every step its h, z (S, K), post and prior.
+
+    anchors   what a first pass returned, for slopes
+    """
+    steps = []
+    for t in range(len(embeds)):
+        before = anchors[t] if anchors else {"post": None, "raw": None}
+        action = bounded(actions[t], before["raw"])
+        if is_first[t]:
+            h, action = [0.0] * len(h), [0.0] * len(action)
+            z = [[0.0] * classes for _ in z]
+        h = block_gru(h, sum(z, []), action, p)
+        post = posterior_logits(h, linear(embeds[t], p["post_embed.weight"], None), p, classes)
+        z = mixed_sample(post, ratio, before["post"])
+        prior = prior_logits(h, p, classes)
+        steps.append({"h": h, "z": z, "post": post, "prior": prior, "raw": actions[t]})
+    return steps
+
+
+def world_dream(h, z, policy, horizon: int, p: dict, classes: int, ratio: float) -> list[dict]:
+    """One dream of DreamerV3, the start as its state 0: for every state its h, z and action.
+
+    policy   feature [h, z] → the action taken at this state
+    """
+    states = [{"h": h, "z": z, "action": policy([*h, *sum(z, [])])}]
+    for _ in range(horizon):
+        h = block_gru(h, sum(z, []), bounded(states[-1]["action"]), p)
+        z = mixed_sample(prior_logits(h, p, classes), ratio)
+        states.append({"h": h, "z": z, "action": policy([*h, *sum(z, [])])})
+    return states
+
+
+def mixed_kl(post: list[list[float]], prior: list[list[float]], ratio: float) -> float:
+    """KL(post ‖ prior) of the mixed distributions of S categoricals."""
+    pairs = zip(post, prior, strict=True)
+    return sum(kl(mixed(a, ratio), mixed(b, ratio)) for a, b in pairs)
+
+
+def world_losses(sequences: list[dict], p: dict, c, anchors=None) -> dict:
+    """The parts of DreamerV3's world-model loss, for observations {"position": a vector}.
+
+    sequences   for each its lists of rows: position, action, reward, is_first, is_terminal, and the
+                state h, z before them
+    p           parameters by name
+    c           options, as in the chapter's Config
+    anchors     the `steps` that a first pass returned, for slopes
+    """
+
+    def part(name: str) -> dict:
+        return {key[len(name) + 1 :]: x for key, x in p.items() if key.startswith(name + ".")}
+
+    encoder, rssm, decoder = part("encoder.mlp"), part("rssm"), part("decoder.mlp")
+    reward, continues = part("reward.mlp"), part("continues")
+    bins = symexp_bins(c.bins, c.bin_limit)
+    total = dict.fromkeys(("dyn", "rep", "reward", "continue", "position", "kl"), 0.0)
+    count, all_steps = 0, []
+    for b, rows in enumerate(sequences):
+        embeds = [
+            hidden_layers([symlog(v) for v in x], encoder, c.layers) for x in rows["position"]
+        ]
+        inputs = embeds, rows["action"], rows["is_first"], rows["h"], rows["z"]
+        before = anchors and anchors[b]
+        steps = world_filter(*inputs, rssm, c.classes, c.unimix, before)
+        all_steps.append(steps)
+        for t, (s, fixed) in enumerate(zip(steps, before or steps, strict=True)):
+            count += 1
+            state = [*s["h"], *sum(s["z"], [])]
+            dyn = mixed_kl(fixed["post"], s["prior"], c.unimix)
+            rep = mixed_kl(s["post"], fixed["prior"], c.unimix)
+            total["kl"] += dyn
+            total["dyn"] += c.scale_dyn * max(dyn, c.free_nats)
+            total["rep"] += c.scale_rep * max(rep, c.free_nats)
+            target = two_hot(rows["reward"][t], bins)
+            total["reward"] += cross_entropy(target, hidden_layers(state, reward, c.head_layers))
+            [logit] = hidden_layers(state, continues, c.head_layers)
+            goes_on = (1 - 1 / c.discount_horizon) * (1 - rows["is_terminal"][t])
+            total["continue"] += bernoulli_cross_entropy(logit, goes_on)
+            seen = hidden_layers(state, decoder, c.layers)
+            errors = [a - symlog(x) for a, x in zip(seen, rows["position"][t], strict=True)]
+            total["position"] += c.scale_vector * sum(e * e for e in errors)
+    return {name: x / count for name, x in total.items()} | {"steps": all_steps}

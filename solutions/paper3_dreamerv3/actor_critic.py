@@ -59,7 +59,8 @@ class ContinuousActor(nn.Module):
     def forward(self, feature: Tensor) -> Tensor:
         """(..., F) → mean and standard deviation side by side (..., 2 A)
 
-        mean = tanh(m), std = 0.9 sigmoid(s + 2) + 0.1, so std is 0.893 at first.
+        mean = tanh(m), std = 0.9 sigmoid(s + 2) + 0.1, so std is 0.893 at first. The network's
+        first A outputs are m, the other A are s.
         """
         # EXERCISE 3.20: bound the mean and the standard deviation
         mean, std = self.mlp(feature).chunk(2, -1)
@@ -127,7 +128,10 @@ class ReturnNormalizer(nn.Module):
 
     @torch.no_grad()
     def update(self, returns: Tensor) -> None:
-        """Take the percentiles of a batch of returns (any shape) into the averages."""
+        """Take the percentiles of a batch of returns into the averages `low` and `high`.
+
+        returns   any shape: percentiles are of all its numbers together, interpolated linearly
+        """
         # EXERCISE 3.22: both percentiles of the batch, then their averages
         low, high = torch.quantile(returns.flatten(), returns.new_tensor([0.05, 0.95]))
         self.low.lerp_(low, self.rate)
@@ -166,9 +170,9 @@ def actor_loss(
     entropy     (B, T)   of the policy at state t
     advantage   (B, T)   (R_t - v_t) / S
     weight      (B, T)   imagination_weights
-    return      scalar
+    return      scalar: the mean over all states, each with its weight
 
-    Paper: section "Actor learning", entropy scale 3e-4.
+    Advantage and weight are constants. Paper: section "Actor learning", entropy scale 3e-4.
     """
     # EXERCISE 3.25: weighted REINFORCE objective with entropy bonus, to be maximised
     objective = log_prob * advantage.detach() + entropy_scale * entropy
@@ -184,9 +188,9 @@ def critic_loss(critic, logits: Tensor, target: Tensor, slow_value: Tensor, weig
     target       (B, T)      λ-return of state t, in the units of the rewards: never normalised
     slow_value   (B, T)      prediction of the slow critic, a regulariser and not the target
     weight       (B, T)
-    return       scalar
+    return       scalar: the mean over all states, each with its weight
 
-    Official agent.py, `imag_loss` and `repl_loss`, with slowreg = 1.
+    Only the logits get a gradient. Official agent.py, `imag_loss` and `repl_loss`, slowreg = 1.
     """
     # EXERCISE 3.26: both cross-entropies, weighted (needs 3.4)
     loss = critic.loss(logits, target.detach(), slow_value.detach())
@@ -196,7 +200,10 @@ def critic_loss(critic, logits: Tensor, target: Tensor, slow_value: Tensor, weig
 
 @torch.no_grad()
 def update_slow_critic(slow: nn.Module, fast: nn.Module, rate: float = 0.02) -> None:
-    """slow ← (1 - rate) slow + rate fast, after every update. Official utils.py, `SlowModel`."""
+    """slow ← (1 - rate) slow + rate fast, after every update, for all parameters.
+
+    Buffers, such as the bins, stay as they are. Official utils.py, `SlowModel`.
+    """
     # EXERCISE 3.27: every parameter goes the share `rate` of the way
     for slow_parameter, parameter in zip(slow.parameters(), fast.parameters(), strict=True):
         slow_parameter.lerp_(parameter, rate)

@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from course import changes
+from course.templates import SOLUTION_ONLY
 
 OLD = '''
 def same(x):
@@ -77,6 +78,14 @@ def test_a_sentence_on_a_class_covers_what_has_none_of_its_own(chapter):
     with pytest.raises(ValueError, match="BetterModel: a sentence on changed, new"):
         chapter(both)
     assert len(chapter([*both, SENTENCES[0]]).rows) == 3
+
+
+def test_every_file_of_a_solution_is_read_but_those_without_a_template():
+    content = tomllib.loads((changes.ROOT / "docs/changes.toml").read_text("utf-8"))
+    folders = {chapter[side] for chapter in content["chapter"] for side in ("old", "new")}
+    paths = [path for name in folders for path in (changes.ROOT / "solutions" / name).glob("*.py")]
+    names = {path.name for path in paths} - {"__init__.py", *SOLUTION_ONLY}
+    assert names == set(changes.FILES)
 
 
 def test_the_page_is_what_is_made(capsys):
