@@ -222,11 +222,11 @@ def head(kind):
     return net, lambda out, y: (out[..., 0] - squash(y)).square(), lambda out: back(out[..., 0])
 
 
-def learn(kind, scale, updates=300):
+def learn(kind, scale, updates=250):
     """Relative error of what a network has learned."""
     torch.manual_seed(0)
     net, loss, read = head(kind)
-    optimizer = v3.optim.LaProp(net.parameters(), 4e-3, warmup=20)
+    optimizer = v3.optim.LaProp(net.parameters(), 6e-3, warmup=20)
     for _ in range(updates):
         x = 2 * torch.rand(64, 1) - 1
         optimizer.zero_grad()
@@ -263,13 +263,13 @@ _ = axes[2].legend(fontsize=9)
 # The squared error learns targets near 1 and no others: the optimiser's steps have a fixed length,
 # so an output of 10,000 is out of reach. symlog brings all sizes down to a few units, but also
 # makes small differences of large numbers small. Two-hot is as good at 10,000 as at 1, and its
-# first gradient is *equal* for all of them: it depends on which bins the target has, not on how far
-# away they are. Below 1 it is not the best: there all targets lie between two neighbouring bins, 0
-# and 0.17, and only the ratio of two probabilities can tell them apart.
+# first gradient is *as good as equal* for all of them: it depends on which bins the target has, not
+# on how far away they are. Below 1 it is not the best: there all targets lie between two
+# neighbouring bins, 0 and 0.17, and only the ratio of two probabilities can tell them apart.
 #
-# **Think.** An error of 0.2 is what a straight line would have. What would one do about rewards of
-# 0.01? (V3 does nothing; S, in section 9, does not either.) **Change.** Let `head` use 63 bins up
-# to 10, as `size=tiny` does. Which side suffers?
+# **Think.** (The best straight line would have an error of 0.41.) What would one do about rewards
+# of 0.01? (V3 does nothing; S, in section 9, does not either.) **Change.** Let `head` use 63 bins
+# up to 10, as `size=tiny` does. Which side suffers?
 
 # %% [markdown]
 # ## 3. A distribution, and how it is read
@@ -452,8 +452,7 @@ print(f"mean KL {size.mean():.2f} nats; below 1 nat: {(size < 1).float().mean():
 # gates a block sees itself alone. But it also sees embeddings of the whole `h`, of `z` and of the
 # action, each of `hidden` numbers. (Exercises 3.7, 3.11, 3.12.) Left: the parameters of the
 # sequence model, and those of one without blocks (`blocks=1`). Right: the agent above; who
-# influences whom,
-# |∂ h' / ∂ h|, on average over 64 states.
+# influences whom: the size of ∂ h' / ∂ h, on average over 64 states.
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), width_ratios=[1.15, 1, 1])
@@ -908,8 +907,9 @@ for axis in axes[-1]:
 # ENDING
 #
 # **Think.** Rewards of 1, an episode that ends when the pole falls, one kind of picture: which of
-# V3's ideas has anything to do here? **Change.** Take one thing away yourself: `dreamer-train
-# task=cartpole_pixels agent.unimix=0 until=475`, and look at the log.
+# V3's ideas has anything to do here? **Change.** Take one thing away yourself:
+#
+#     dreamer-train task=cartpole_pixels agent.unimix=0 until=475
 #
 # ## 12. What comes next
 #
