@@ -68,10 +68,13 @@ def ship(run: str, file: str) -> None:
     from dreamkit import checkpoint
 
     state = checkpoint.read(run)
-    about = state["header"] | {"updates": state["agent"]["updates"]}
+    agent = state["agent"]
+    updates = agent.get("updates")  # V3 leaves the counting to its optimiser
+    updates = updates or agent["optimizer"]["param_groups"][0]["done"] + 1
+    about = state["header"] | {"updates": updates}
     about |= {key: state[key] for key in ("step", "return")}
     about = {key: x if isinstance(x, str) else json.dumps(x) for key, x in about.items()}
-    save_file({k: x.float() for k, x in state["agent"]["modules"].items()}, file, about)
+    save_file({k: x.float() for k, x in agent["modules"].items()}, file, about)
 
 
 def main() -> int:

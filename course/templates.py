@@ -83,8 +83,9 @@ def table(folder: str, root: Path = ROOT) -> str:
         for path in sorted((root / "solutions" / folder).glob("**/*.py"))
         for id, hole in holes.holes(path.read_text("utf-8")).items()
     ]
+    bar = r"\|"  # a plain one would end the cell
     rows = [
-        f"| {hole.id} | `{file}` | `{hole.function}` | {hole.task} | {hole.size} "
+        f"| {hole.id} | `{file}` | `{hole.function}` | {hole.task.replace('|', bar)} | {hole.size} "
         f"| {' '.join(hole.needs)} |"
         for _, file, hole in sorted(found, key=lambda row: row[0])
     ]
