@@ -437,6 +437,8 @@ class Trainer:
         state = checkpoint.read(path, self.device)
         if "trainer" not in state:
             raise UserError(f"{path} holds an agent, not a run that can be continued")
+        if "player" not in state:
+            raise UserError(f"{path} cannot be continued: {checkpoint.REBUILD}")
         checkpoint.restore(self.agent, state, path)
         count = state["trainer"].get("ranks", 1)
         if count != self.ranks.count:

@@ -471,7 +471,7 @@ def test_nothing_is_lost_when_an_environment_fails(train, stub, tmp_path, failur
     # An episode is 20 steps; the third of the second one fails, before anything of it is stored.
     assert state["trainer"]["step"] == 2 * 22
     assert [end for _, end in state["replay"]["streams"]] == [21 + 2] * 2
-    assert [len(slot["actions"]) for slot in state["collector"]] == [2, 2]
+    assert [len(slot["actions"]) for slot in state["player"]["collector"]] == [2, 2]
 
 
 def test_an_environment_that_hangs_is_interrupted_and_nothing_is_lost(train, stub, tmp_path):

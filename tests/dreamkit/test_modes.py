@@ -58,7 +58,7 @@ def test_bootstrap_acts_at_random_and_the_state_remembers_what_was_done(task, tm
     actions = []
     for _ in range(200):
         run.collect()
-        actions.append(run.state["action"])
+        actions.append(run.player.state["action"])
     actions = torch.stack(actions).flatten(0, 1)
     stored = run.replay.sample(64, 2)
     stored = stored["action"][~stored["is_first"]]

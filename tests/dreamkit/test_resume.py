@@ -290,7 +290,7 @@ def test_an_environment_that_does_not_repeat_itself_is_cut_with_a_word(tmp_path,
             np.testing.assert_array_equal(new[key][:, :end], old[number][key], err_msg=key)
         assert new["is_last"][0, end - 1] and not new["is_terminal"][0, end - 1]
         assert new["is_first"][0, end]
-        seeds = second.collector.slots[number].env.unwrapped.seeds
+        seeds = second.player.collector.slots[number].env.unwrapped.seeds
         assert len(seeds) == len(set(seeds))
 
 

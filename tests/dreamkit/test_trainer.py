@@ -208,7 +208,7 @@ def test_evaluation_episodes_are_not_training_episodes(trainer):
     made, make_env = [], run.make_env
     run.make_env = lambda: made.append(make_env()) or made[-1]
     run.run()
-    trained = {seed for slot in run.collector.slots for seed in slot.env.unwrapped.seeds}
+    trained = {seed for slot in run.player.collector.slots for seed in slot.env.unwrapped.seeds}
     evaluated = [seed for env in made for seed in env.unwrapped.seeds]
     assert len(evaluated) == 12 and len(set(evaluated)) == 12  # no updates yet at step 20
     assert not trained & set(evaluated)
