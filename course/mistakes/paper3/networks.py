@@ -391,6 +391,18 @@ MISTAKES = {
             "(pairs * bins[half + 1 :]).sum()",
             "you sum over the batch as well: every distribution has a mean of its own",
         ),
+        (
+            "(pairs * bins[half + 1 :]).sum(-1)",
+            "pairs @ bins[half + 1 :]",
+            "you use a matrix product: under autocast it is computed in bfloat16, which keeps "
+            "three digits. Multiply, then sum",
+        ),
+        (
+            "torch.softmax(logits, -1)",
+            "(e := (logits - logits.max()).exp()) / e.sum(-1, keepdim=True)",
+            "you take the largest of all logits away: a row far below it becomes 0 / 0. Each "
+            "distribution has a largest logit of its own, or softmax sees to it",
+        ),
     ],
     "3.6": [
         (
@@ -743,6 +755,12 @@ MISTAKES = {
             "    return error.reshape(*error.shape[:2], -1).sum(-1)",
             "you take the density of a Normal, as V1 does: V3's loss is the plain squared error, "
             "without constant and 1/2",
+        ),
+        (
+            "if is_image",
+            "if target.dtype == torch.uint8",
+            "you go by the dtype: a vector may be of uint8 too, and is no image for that. "
+            "`is_image` tells them apart",
         ),
     ],
     "3.10": [
