@@ -403,6 +403,12 @@ MISTAKES = {
             "you take the largest of all logits away: a row far below it becomes 0 / 0. Each "
             "distribution has a largest logit of its own, or softmax sees to it",
         ),
+        (
+            "(pairs * bins[half + 1 :]).sum(-1)",
+            "probs @ bins",
+            "you sum all bins at once, by a matrix product: huge terms of both signs cost digits, "
+            "and autocast would leave three of them. Take each bin with its mirror image first",
+        ),
     ],
     "3.6": [
         (
@@ -845,6 +851,13 @@ MISTAKES = {
             'F.binary_cross_entropy_with_logits(logits, target, reduction="none")',
             "-target * F.logsigmoid(logits)",
             "one half is missing: -(1 - target) log(1 - p) belongs to the cross-entropy too",
+        ),
+        (
+            'F.binary_cross_entropy_with_logits(logits, target, reduction="none")',
+            "-(target * torch.log(torch.sigmoid(logits) + 1e-8)\n"
+            "        + (1 - target) * torch.log(1 - torch.sigmoid(logits) + 1e-8))",
+            "you take logarithms of probabilities, kept from 0 by a small number: for large logits "
+            "value and gradient are wrong. Use the function for logits",
         ),
     ],
 }

@@ -239,5 +239,21 @@ MISTAKES = {
             "add_(parameter.grad.div_(scale), alpha=1 - beta1)",
             "you normalise the gradient in place: it is the caller's, and stays as it is",
         ),
+        (
+            '.add_(group["eps"])',
+            ".add_(1e-8)",
+            "you take Adam's ε of 1e-8, which is not small beside small gradients: it is an option "
+            "of the group, 1e-20",
+        ),
+        (
+            '(square / (1 - beta2**count)).sqrt_().add_(group["eps"])\n'
+            "        momentum.mul_(beta1).addcdiv_(parameter.grad, scale, value=1 - beta1)\n"
+            "        parameter.add_(momentum, alpha=-rate / (1 - beta1**count))",
+            'square.sqrt().add_(group["eps"])\n'
+            "        momentum.mul_(beta1).addcdiv_(parameter.grad, scale, value=1 - beta1)\n"
+            "        parameter.add_(momentum, alpha=-rate)",
+            "neither average is corrected: both start at 0, and each is divided by 1 - β to the "
+            "power of the count",
+        ),
     ],
 }
