@@ -59,7 +59,9 @@ class LaProp(torch.optim.Optimizer):
                     self._update(parameter, group, rate)
 
     def _update(self, parameter: Tensor, group: dict, rate: float) -> None:
-        """One step of one parameter, in place. What the next step needs is kept in `state`.
+        """One step of one parameter, in place; its gradient stays as it is.
+
+        What the next step needs is kept in `state`.
 
         group   beta1, beta2, and eps, which is added to √v, v corrected
         rate    lr, warmed up

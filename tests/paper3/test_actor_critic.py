@@ -338,8 +338,10 @@ def no_scale_below_1(code):
     yield "scale of a fresh one", float(scale), 1.0
     yield "an advantage of 0.01, divided by it", 0.01 / scale, 0.01
     for low, high, want in ((0.2, 0.3, 1.0), (4.0, 5.0, 1.0), (4.0, 5.001, 1.001)):
-        scale = normalizer_with(code, low, high).scale()
-        yield f"scale for low {low:g} and high {high:g}", float(scale), want
+        normalizer = normalizer_with(code, low, high)
+        yield f"scale for low {low:g} and high {high:g}", float(normalizer.scale()), want
+        averages = [float(normalizer.low), float(normalizer.high)]
+        yield "low and high after the call", averages, [low, high]
 
 
 # --- 3.24 imagination_weights ---------------------------------------------------------------------

@@ -411,12 +411,30 @@ def gradient_of_the_mean(code):
 
 @check(
     "3.5",
-    "large logits give finite predictions",
-    "bins [-9 -4 -.5 0 .5 4 9], float32; logit 1000 of one bin, the others 0",
+    "large logits give finite predictions, each distribution by itself",
+    "bins [-9 -4 -.5 0 .5 4 9], float32; logit 1000 of one bin, the others 0; then row n of these "
+    "logits is 300 n lower",
 )
 def mean_of_large_logits(code):
-    logits = 1000 * torch.eye(7)
-    yield "mean", code.networks.two_hot_mean(logits, torch.tensor(MIRRORED)), MIRRORED
+    logits, bins = 1000 * torch.eye(7), torch.tensor(MIRRORED)
+    yield "mean", code.networks.two_hot_mean(logits, bins), MIRRORED
+    lower = logits - 300 * torch.arange(7.0)[:, None]
+    yield "mean of rows at different levels", code.networks.two_hot_mean(lower, bins), MIRRORED
+
+
+@check(
+    "3.5",
+    "under autocast no digits are lost: no matrix product, which it would do in bfloat16",
+    "torch.autocast to bfloat16; bins [-9 -4 -.5 0 .5 4 9], irregular logits (3, 7), all "
+    "in float32",
+)
+def mean_under_autocast(code):
+    logits = 2 * irregular(3, 7, phase=6.0, dtype=F32)
+    want = [dot(oracle.softmax(row), MIRRORED) for row in logits.tolist()]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = code.networks.two_hot_mean(logits, torch.tensor(MIRRORED))
+    yield "dtype", str(got.dtype), "torch.float32"
+    yield "mean", got, want
 
 
 # --- 3.6 unimix -----------------------------------------------------------------------------------
@@ -720,7 +738,8 @@ def loss_of_images(code):
 @check(
     "3.9",
     "a vector's prediction is compared with symlog(x)",
-    "x = [e - 1, 1 - e, 0], [9999 -99 .5], prediction [1 -1 0], [9 -4 .5]: the first is perfect",
+    "x = [e - 1, 1 - e, 0], [9999 -99 .5], prediction [1 -1 0], [9 -4 .5]: the first is perfect; "
+    "then x = [3 0 200] in uint8, which is no image: is_image says so",
 )
 def loss_of_vectors(code):
     e = math.e
@@ -731,6 +750,11 @@ def loss_of_vectors(code):
     yield "loss", got, want
     yield "loss of the perfect prediction", got[0, 0], 0.0
     yield "target after the call", target[0, 1], [9999.0, -99.0, 0.5]
+    memory = torch.tensor([[[3, 0, 200]]], dtype=torch.uint8)  # a vector too, such as Atari's RAM
+    prediction = torch.tensor([[[1.0, -1.0, 0.5]]])
+    want = squared_errors(prediction, memory, oracle.symlog)
+    got = code.networks.reconstruction_loss(prediction, memory, False)
+    yield "loss of a vector of uint8", got, want
 
 
 @check(

@@ -74,9 +74,10 @@ def zero_parameter(code):
     p = parameter([0.3, 0.4], [6.0, 8.0])  # norm .5, far above the minimum
     clip([p], 0.2)
     yield "gradient of [.3 .4], clip .2", p.grad, [0.06, 0.08]
-    p = parameter([0.3, 0.4], [1e-4, 0.0])
-    clip([p], 0.2)
-    yield "small gradient of [.3 .4] / 1e-4, clip .2", p.grad / 1e-4, [1.0, 0.0]
+    for values in ([0.3, 0.4], [0.0, 0.0]):
+        p = parameter(values, [1e-4, 0.0])
+        clip([p], 0.2)
+        yield f"gradient [1e-4 0] of {values} / 1e-4, clip .2", p.grad / 1e-4, [1.0, 0.0]
 
 
 @check(
@@ -218,6 +219,7 @@ def numbers_of_a_matrix(code):
     ]
     for n in range(3):
         yield f"matrix after update {n + 1}", got[n], [[x[n] for x in row] for row in want]
+    yield "gradient after the last update", p.grad, seen[2]
 
 
 @check(

@@ -88,7 +88,9 @@ def dreams_with_predictions(code):
     for name, got in zip(NAMES, found, strict=True):
         yield name, got, want[name]
     yield "what was changed of the start", changed(before, start), []
-    yield "rewards of a second call", agent.imagine(*start.values())[3], want["rewards"]
+    again = dict(zip(NAMES, agent.imagine(*start.values()), strict=True))
+    for name in ("policy", "rewards"):
+        yield f"{name} of a second call", again[name], want[name]
 
 
 @check(
@@ -663,6 +665,7 @@ def stepped(agent, fast: float = 3.0) -> dict:
     seen["h"], seen["z"] = h * 1.0, z * 1.0  # attached, as the world model's are
 
     def loss(batch):
+        seen["calls"] = seen.get("calls", 0) + 1
         seen["batch"] = batch
         return leaves["world"] ** 2, (seen["h"], seen["z"]), {"loss/reward": 0.5, "kl": 1.5}
 
@@ -706,21 +709,25 @@ def one_sum(code):
 def who_gets_what(code):
     agent = agent_of(code)
     seen, batch = stepped(agent), replay(agent)
-    before = {name: x.copy() for name, x in batch.items()}
+    before, arrays = {name: x.copy() for name, x in batch.items()}, dict(batch)
     agent.train_step(batch)
+    yield "how often the world model's loss was asked for", seen["calls"], 1
     rows = [("world model", seen["batch"]), ("behaviour", seen["behavior"]["batch"])]
     for name, got in rows:
         yield f"is_first of the {name}", got["is_first"].float(), [[0.0, 1.0, 0.0], [0.0] * 3]
         yield f"dtype of its is_first, {name}", str(got["is_first"].dtype), "torch.float32"
         yield f"reward of the {name}", got["reward"], before["reward"].tolist()
     latent = [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
-    yield "z before the batch, as the world model gets it", seen["batch"]["z"], latent
+    for name, got in rows:
+        yield f"z before the batch, as the {name} gets it", got["z"], latent
     for name in "hz":
         x = seen["behavior"][name]
         yield f"{name} that behaviour gets", x, seen[name].tolist()
         yield f"whether it has a gradient, {name}", x.requires_grad, True
-    moved = [name for name, x in batch.items() if (x != before[name]).any()]
+    moved = [name for name, x in arrays.items() if (x != before[name]).any()]
     yield "arrays of the replay that were changed", moved, []
+    others = [name for name, x in arrays.items() if batch.get(name) is not x]
+    yield "names under which the caller's batch now has another array", others, []
 
 
 @check(

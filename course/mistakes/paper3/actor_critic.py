@@ -456,7 +456,8 @@ MISTAKES = {
         (
             WEIGHTS,
             "continues.detach().cumprod_(1)",
-            "you change the continues that you were given: cumprod_ works in place",
+            "you change the continues that you were given: detach makes no copy, and cumprod_ and "
+            "*= work in place",
         ),
         (
             WEIGHTS,
@@ -721,8 +722,8 @@ MISTAKES = {
         (
             MOVE,
             "slow_parameter = torch.lerp(slow_parameter, parameter, rate)",
-            "the slow critic does not change: = only gives the name to a new tensor; change the "
-            "parameter in place",
+            "the slow critic does not change: move all its parameters, though none of them "
+            "requires a gradient, and in place, for = only gives the name to a new tensor",
         ),
         (
             MOVE,

@@ -391,6 +391,24 @@ MISTAKES = {
             "(pairs * bins[half + 1 :]).sum()",
             "you sum over the batch as well: every distribution has a mean of its own",
         ),
+        (
+            "(pairs * bins[half + 1 :]).sum(-1)",
+            "pairs @ bins[half + 1 :]",
+            "you use a matrix product: under autocast it is computed in bfloat16, which keeps "
+            "three digits. Multiply, then sum",
+        ),
+        (
+            "torch.softmax(logits, -1)",
+            "(e := (logits - logits.max()).exp()) / e.sum(-1, keepdim=True)",
+            "you take the largest of all logits away: a row far below it becomes 0 / 0. Each "
+            "distribution has a largest logit of its own, or softmax sees to it",
+        ),
+        (
+            "(pairs * bins[half + 1 :]).sum(-1)",
+            "probs @ bins",
+            "you sum all bins at once, by a matrix product: huge terms of both signs cost digits, "
+            "and autocast would leave three of them. Take each bin with its mirror image first",
+        ),
     ],
     "3.6": [
         (
@@ -744,6 +762,12 @@ MISTAKES = {
             "you take the density of a Normal, as V1 does: V3's loss is the plain squared error, "
             "without constant and 1/2",
         ),
+        (
+            "if is_image",
+            "if target.dtype == torch.uint8",
+            "you go by the dtype: a vector may be of uint8 too, and is no image for that. "
+            "`is_image` tells them apart",
+        ),
     ],
     "3.10": [
         (
@@ -827,6 +851,13 @@ MISTAKES = {
             'F.binary_cross_entropy_with_logits(logits, target, reduction="none")',
             "-target * F.logsigmoid(logits)",
             "one half is missing: -(1 - target) log(1 - p) belongs to the cross-entropy too",
+        ),
+        (
+            'F.binary_cross_entropy_with_logits(logits, target, reduction="none")',
+            "-(target * torch.log(torch.sigmoid(logits) + 1e-8)\n"
+            "        + (1 - target) * torch.log(1 - torch.sigmoid(logits) + 1e-8))",
+            "you take logarithms of probabilities, kept from 0 by a small number: for large logits "
+            "value and gradient are wrong. Use the function for logits",
         ),
     ],
 }

@@ -109,6 +109,12 @@ MISTAKES = {
             "limit = 0.3 *",
             "you fix clip at .3: it is an argument",
         ),
+        (
+            "parameter.grad.norm())",
+            "parameter.grad.norm().clamp(min=minimum))",
+            "you raise the gradient's norm to the minimum as well, so a small gradient of a small "
+            "parameter shrinks below its limit: only the parameter's norm is raised",
+        ),
     ],
     "3.29": [
         (
@@ -227,6 +233,27 @@ MISTAKES = {
             "parameter.add_(momentum, alpha=-rate / (1 - beta1**count))",
             "parameter.addcdiv_(parameter.grad, scale, value=-rate)",
             "your step ignores the momentum: that is RMSProp",
+        ),
+        (
+            "addcdiv_(parameter.grad, scale, value=1 - beta1)",
+            "add_(parameter.grad.div_(scale), alpha=1 - beta1)",
+            "you normalise the gradient in place: it is the caller's, and stays as it is",
+        ),
+        (
+            '.add_(group["eps"])',
+            ".add_(1e-8)",
+            "you take Adam's ε of 1e-8, which is not small beside small gradients: it is an option "
+            "of the group, 1e-20",
+        ),
+        (
+            '(square / (1 - beta2**count)).sqrt_().add_(group["eps"])\n'
+            "        momentum.mul_(beta1).addcdiv_(parameter.grad, scale, value=1 - beta1)\n"
+            "        parameter.add_(momentum, alpha=-rate / (1 - beta1**count))",
+            'square.sqrt().add_(group["eps"])\n'
+            "        momentum.mul_(beta1).addcdiv_(parameter.grad, scale, value=1 - beta1)\n"
+            "        parameter.add_(momentum, alpha=-rate)",
+            "neither average is corrected: both start at 0, and each is divided by 1 - β to the "
+            "power of the count",
         ),
     ],
 }

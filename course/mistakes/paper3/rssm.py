@@ -79,7 +79,7 @@ MISTAKES = {
         (
             "return h + update * (candidate - h)",
             "return h.add_(update * (candidate - h))",
-            "you change the old h in place: leave it as it is and make a new tensor",
+            "you change an input in place: leave h and the gates as they are and make new tensors",
         ),
     ],
     "3.12": [
@@ -333,7 +333,8 @@ MISTAKES = {
             "probs = unimix(logits, self.ratio)\n"
             "        one_hot = nn.functional.one_hot(logits.argmax(-1), self.classes)\n"
             "        return h, one_hot + (probs - probs.detach()), logits",
-            "you always take the likely class: z is drawn, so that unlikely ones come too",
+            "z is the likely class in every row: it is drawn, for each row by itself, so that "
+            "unlikely ones come too",
         ),
         (
             "self.sample(logits)",
@@ -491,7 +492,8 @@ MISTAKES = {
         (
             "self.sample(self.prior(h))",
             "nn.functional.one_hot(self.prior(h).argmax(-1), self.classes).to(h.dtype)",
-            "you dream of the likely class alone: z is drawn, so that unlikely ones come too",
+            "z of your dream is the likely class in every row: it is drawn, for each row by "
+            "itself, so that unlikely ones come too",
         ),
         (
             "self.sample(self.prior(h))",

@@ -96,6 +96,12 @@ MISTAKES = {
             "return state, torch.stack(policies, 1), actions, continues, reward",
             "rewards and continues have changed places: predict gives the reward first",
         ),
+        (
+            "policies = []",
+            "policies = self.__dict__.setdefault('policies', [])",
+            "the actor's outputs of the calls before are still in your list: every call starts "
+            "with an empty one",
+        ),
     ],
     "3.31": [
         (
@@ -555,6 +561,11 @@ MISTAKES = {
             "self.latents(batch)",
             "you return the old latents of the batch: the replay is to be refreshed by the new "
             "ones, (B, T, ...)",
+        ),
+        (
+            "batch = self.prepare(batch)",
+            "batch.update(self.prepare(batch))",
+            "you write the prepared tensors into the caller's batch: leave it as it was",
         ),
     ],
 }
