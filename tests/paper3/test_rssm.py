@@ -398,13 +398,13 @@ def gradient_of_a_step(code):
         yield f"does {label} of row 1 depend on its old h or z?", count, 0
 
 
-def fixed_chances(code, where: str, logits: list, ratio: float):
-    """An RSSM with one categorical whose logits are the same in every state."""
-    model = strong(code.rssm.RSSM(1, 1, 2, 2, 1, len(logits), 1, ratio).double())
+def fixed_chances(code, where: str, logits: list, ratio: float, count: int = 1):
+    """An RSSM with `count` categoricals whose logits are the same in every state."""
+    model = strong(code.rssm.RSSM(1, 1, 2, 2, count, len(logits), 1, ratio).double())
     layer = model.get_submodule(where)
     with torch.no_grad():
         layer.weight.zero_()
-        layer.bias.copy_(torch.tensor(logits))
+        layer.bias.copy_(torch.tensor(logits * count))
     return model
 
 
@@ -422,20 +422,22 @@ FIRST = 0.6 / (1 + math.exp(-2)) + 0.2
 
 @check(
     "3.14",
-    "z is drawn for each row, from the mixed distribution; the logits are returned as they are",
-    f"6000 rows; {MIXED}",
+    "each categorical of each row is drawn by itself, from the mixed distribution; the logits are "
+    "returned as they are",
+    f"6000 rows of two categoricals; {MIXED}",
 )
 def draws_of_a_step(code):
-    model = fixed_chances(code, "post_out.1", LOGITS, SHARE)
+    model = fixed_chances(code, "post_out.1", LOGITS, SHARE, 2)
     rows = torch.zeros(6000, 2, dtype=F64)
-    _, z, logits = by_chance(
-        lambda: model.observe_step(rows, rows[:, None], 1 + rows[:, 0], rows, rows)
-    )
+    old = torch.zeros(6000, 2, 2, dtype=F64)
+    _, z, logits = by_chance(lambda: model.observe_step(rows, old, 1 + rows[:, 0], rows, rows))
     one_hot, first, second = shares(z)
     yield "is every z one-hot?", one_hot, True
     yield "is z about .728 of the time class 0?", near(first, FIRST), True
     yield "is z ever class 1?", second > 0, True
-    yield "logits of the first row", logits[0], [LOGITS]
+    both = z.detach()[..., 0].prod(-1).mean()
+    yield "are both class 0 about .728 · .728 of the time?", near(both, FIRST**2), True
+    yield "logits of the first row", logits[0], [LOGITS] * 2
 
 
 # --- 3.15 observe ---------------------------------------------------------------------------------

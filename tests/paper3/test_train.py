@@ -581,7 +581,7 @@ def what_replayed_rows_are_worth(code):
         h, z = states(agent, 3, 4)
         batch = prepared(3, 4)
         given = batch | {"h": h, "z": z}
-        before = copies(given)
+        before, tensors = copies(given), dict(batch)
         _, loss, metrics = agent.behavior_loss(batch, h, z)
         for name, x in (("h", h), ("z", z)):
             yield (
@@ -604,6 +604,8 @@ def what_replayed_rows_are_worth(code):
             0.3 * state.sum().item(),
         )
         yield f"what was changed by the call, imagine_last {last}", changed(before, given), []
+        others = [name for name, x in tensors.items() if batch.get(name) is not x]
+        yield f"names of the batch that mean another tensor now, imagine_last {last}", others, []
 
 
 @check(
