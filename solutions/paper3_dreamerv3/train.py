@@ -224,7 +224,7 @@ class Agent:
         returns, values, weight   (N, L)   in the units of the rewards: the advantage alone is
                                            normalised, by the normaliser's scale after its
                                            one update with these returns
-        return                    scalar, metrics
+        return                    scalar, metrics; made of `loss`, `entropy` and `advantage`
         """
         # EXERCISE 3.31: normaliser, advantage and loss of the actor (needs 3.22 3.23 3.25)
         self.normalizer.update(returns)
@@ -236,7 +236,7 @@ class Agent:
             "loss/policy": loss.detach(),
             "entropy": entropy.detach().mean(),
             "return_scale": self.normalizer.scale(),
-            "advantage_size": advantage.abs().mean(),
+            "advantage_size": advantage.detach().abs().mean(),
         }
 
     def replay_value_loss(self, state: Tensor, rows: dict, bootstrap: Tensor) -> Tensor:
@@ -247,8 +247,9 @@ class Agent:
         bootstrap   (B, T)      return of a dream from each state: the values of its λ-returns
         return      scalar
 
-        The last row of an episode has no next one to learn from, so it weighs 0. Official agent.py,
-        `repl_loss`; paper: section "Critic learning", scale 0.3.
+        The last row of an episode has no next one to learn from, so it weighs 0. γ is
+        `self.world_model.discount`, λ the config's `lambda_`. Official agent.py, `repl_loss`; paper:
+        section "Critic learning", scale 0.3.
         """
         # EXERCISE 3.32: λ-returns of the rows, and the loss of all but the last (needs 3.21 3.26)
         continues = self.world_model.discount * (1 - rows["is_terminal"])
@@ -270,6 +271,8 @@ class Agent:
         Dreams start at the last `imagine_last` rows. Their returns start from the critic's `values`
         (the slow critic's are for its loss alone) and belong to all states of a dream but its last.
         The replay loss judges the same rows; the value of a row is the return of its dream.
+        What follows needs `values`, `returns`, `metrics`, and `policy_loss`, `value_loss` and
+        `replay_loss`.
         """
         c = self.config
         last = c.imagine_last or h.shape[1]
@@ -294,8 +297,8 @@ class Agent:
         metrics |= {
             "loss/value": value_loss.detach(),
             "loss/replay_value": replay_loss.detach(),
-            "value": values.mean(),
-            "return": returns.mean(),
+            "value": values.detach().mean(),
+            "return": returns.detach().mean(),
         }
         return policy_loss + value_loss, replay_loss, metrics
 

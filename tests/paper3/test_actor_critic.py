@@ -240,7 +240,7 @@ def normalizer_of(code, *rate):
     "returns 0, 1, ..., 100: percentiles 5 and 95; up to 20 updates with them",
 )
 def slow_averages(code):
-    normalizer, returns = normalizer_of(code), torch.arange(101, dtype=F64)
+    normalizer, returns = normalizer_of(code).float(), torch.arange(101.0)
     for n in range(1, 21):
         normalizer.update(returns)
         if n in (1, 2, 20):
@@ -256,7 +256,7 @@ def slow_averages(code):
 )
 def percentiles_of_the_batch(code):
     for shape in ((2, 11), (7,), (1, 9), (2, 3, 4), (1, 1)):
-        normalizer, returns = normalizer_of(code, 0.25), 40 * irregular(*shape)
+        normalizer, returns = normalizer_of(code, 0.25).float(), (40 * irregular(*shape)).float()
         before = returns.tolist()
         numbers = returns.flatten().tolist()
         low, high = (oracle.percentile(numbers, share) for share in (0.05, 0.95))
@@ -272,7 +272,7 @@ def percentiles_of_the_batch(code):
     "rate 0.5; three batches of eleven returns: -10 ... 10, then 30 ... 50, then all 2",
 )
 def averages_of_several_batches(code):
-    normalizer, steps = normalizer_of(code, 0.5), torch.arange(11, dtype=F64)
+    normalizer, steps = normalizer_of(code, 0.5).float(), torch.arange(11.0)
     batches = (2 * steps - 10, 2 * steps + 30, 0 * steps + 2)
     wants = ((-4.5, 4.5), (13.25, 26.75), (7.625, 14.375))
     for returns, (low, high) in zip(batches, wants, strict=True):
