@@ -91,8 +91,7 @@ def two_hot_mean(logits: Tensor, bins: Tensor) -> Tensor:
     return   (...)    in the units of the bins
 
     A naive sum of huge terms of both signs loses digits: the uniform distribution would not give
-    exactly 0. A matrix product (@, einsum) loses digits too: autocast computes it in bfloat16.
-    Official outs.py, `TwoHot.pred`, sums symmetrically for this reason.
+    exactly 0. Official outs.py, `TwoHot.pred`, sums symmetrically for this reason.
     """
     # EXERCISE 3.5: expected value, each bin with its mirror image first
     # TODO: your code here (the reference takes 4 lines)

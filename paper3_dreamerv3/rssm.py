@@ -251,7 +251,8 @@ class WorldModel(nn.Module):
 
         `losses` are (B, T) each, with their scales: dyn, rep, reward, continue, and one of each key
         that the decoder predicts. The config scales dyn, rep, images and vectors, and has the
-        `free_nats` and `unimix` of the KL. What follows the hole needs `h`, `z`, and the raw logits `posterior` and `prior`, under these names.
+        `free_nats` and `unimix` of the KL. What follows the hole needs `h`, `z`, and the raw logits
+        `posterior` and `prior`, under these names.
         """
         c = self.config
         # EXERCISE 3.19: filter, then each loss (B, T) with its scale (needs 3.9 3.10 3.15 3.18)

@@ -236,8 +236,8 @@ class Agent:
         return      scalar
 
         The last row of an episode has no next one to learn from, so it weighs 0. γ is
-        `self.world_model.discount`, λ the config's `lambda_`. Official agent.py, `repl_loss`; paper:
-        section "Critic learning", scale 0.3.
+        `self.world_model.discount`, λ the config's `lambda_`. Official agent.py, `repl_loss`;
+        paper: section "Critic learning", scale 0.3.
         """
         # EXERCISE 3.32: λ-returns of the rows, and the loss of all but the last (needs 3.21 3.26)
         # TODO: your code here (the reference takes 8 lines)

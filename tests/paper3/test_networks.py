@@ -422,21 +422,6 @@ def mean_of_large_logits(code):
     yield "mean of rows at different levels", code.networks.two_hot_mean(lower, bins), MIRRORED
 
 
-@check(
-    "3.5",
-    "under autocast no digits are lost: no matrix product, which it would do in bfloat16",
-    "torch.autocast to bfloat16; bins [-9 -4 -.5 0 .5 4 9], irregular logits (3, 7), all "
-    "in float32",
-)
-def mean_under_autocast(code):
-    logits = 2 * irregular(3, 7, phase=6.0, dtype=F32)
-    want = [dot(oracle.softmax(row), MIRRORED) for row in logits.tolist()]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        got = code.networks.two_hot_mean(logits, torch.tensor(MIRRORED))
-    yield "dtype", str(got.dtype), "torch.float32"
-    yield "mean", got, want
-
-
 # --- 3.6 unimix -----------------------------------------------------------------------------------
 
 

@@ -392,22 +392,10 @@ MISTAKES = {
             "you sum over the batch as well: every distribution has a mean of its own",
         ),
         (
-            "(pairs * bins[half + 1 :]).sum(-1)",
-            "pairs @ bins[half + 1 :]",
-            "you use a matrix product: under autocast it is computed in bfloat16, which keeps "
-            "three digits. Multiply, then sum",
-        ),
-        (
             "torch.softmax(logits, -1)",
             "(e := (logits - logits.max()).exp()) / e.sum(-1, keepdim=True)",
             "you take the largest of all logits away: a row far below it becomes 0 / 0. Each "
             "distribution has a largest logit of its own, or softmax sees to it",
-        ),
-        (
-            "(pairs * bins[half + 1 :]).sum(-1)",
-            "probs @ bins",
-            "you sum all bins at once, by a matrix product: huge terms of both signs cost digits, "
-            "and autocast would leave three of them. Take each bin with its mirror image first",
         ),
     ],
     "3.6": [
