@@ -191,7 +191,7 @@ def live_memory(agent, batch: dict) -> float:
     return max(accumulate(sizes)) / 2**20
 
 
-def time_acting(agent, batch: dict, environments: int = 16, repeats: int = 50) -> float:
+def time_acting(agent, batch: dict, environments: int = 16, repeats: int = 400) -> float:
     """Median seconds of a policy step: observations in, actions and latents for the replay out."""
     random = np.random.default_rng(1)
     obs = {"is_first": np.zeros(environments, bool)}

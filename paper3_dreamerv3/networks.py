@@ -20,7 +20,7 @@ def full_precision(x: Tensor) -> Tensor:
 
     Digits that x has lost stay lost.
     """
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 # --- squashing functions --------------------------------------------------------------------------
