@@ -115,8 +115,10 @@ def with_submitit(runs: list, root: Path, jobs: int, limits: dict) -> list[int]:
 
     limits   of a job, named as submitit names them: timeout_min, gpus_per_node, slurm_partition, …
     """
-    import submitit
-
+    try:
+        import submitit
+    except ImportError:
+        raise UserError('launcher=submitit needs its library: pip install -e ".[slurm]"') from None
     executor = submitit.AutoExecutor(folder=root / ".submitit", cluster=limits.pop("cluster", None))
     try:
         executor.update_parameters(**{"timeout_min": 60} | limits)

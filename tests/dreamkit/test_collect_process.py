@@ -42,7 +42,7 @@ def collected(player, iterations: int) -> list:
     return rows
 
 
-@pytest.mark.parametrize("mode", [[], ["mode=bootstrap"]])
+@pytest.mark.parametrize("mode", [[], pytest.param(["mode=bootstrap"], marks=pytest.mark.long)])
 def test_the_rows_are_those_of_inline_collection(mode, remote):
     player, agent, cfg = remote("task=cartpole", *mode)
     player.publish()
@@ -85,6 +85,7 @@ def test_it_waits_when_it_is_ahead(remote):
     assert waiting == 3  # of the four that it was allowed
 
 
+@pytest.mark.long
 def test_without_a_limit_it_does_not_wait(remote):
     player, _, _ = remote("task=cartpole", ahead=0)
     player.publish()
@@ -116,6 +117,7 @@ def trainer(tmp_path, *overrides) -> Trainer:
     return Trainer(cfg, tmp_path, lambda: make(**cfg["task"]))
 
 
+@pytest.mark.long
 def test_a_run_survives_one_crash_and_stops_with_a_checkpoint_at_the_second(tmp_path, monkeypatch):
     run = trainer(tmp_path, "steps=3000", "collect_ahead=0.5", "eval_every=0", "log_every=0")
     notes, step = [], run.player.step

@@ -70,6 +70,7 @@ def test_two_half_batches_are_one_whole_batch(tmp_path):
         assert torch.equal(first[name], second[name]), name
 
 
+@pytest.mark.long
 def test_without_averaging_they_are_not(tmp_path):
     """The comparison above can fail."""
     code = UPDATES.replace("ranks.join(agent)", "").replace("if ranks.rank:", "if False:")

@@ -69,7 +69,7 @@ def test_an_agent_trains_stops_goes_on_exactly_and_is_evaluated(
     assert stopped.wait() == 143, stopped.stderr
     state = checkpoint.read(tmp_path / "run" / "checkpoints" / "latest.pt")
     assert state["trainer"]["updates"] == 4
-    for slot in state["collector"]:  # inside a later episode
+    for slot in state["player"]["collector"]:  # inside a later episode
         assert slot["episode"] > 0 and 0 < len(slot["actions"]) < length
 
     assert train("run=run") == 0, train.err

@@ -1,5 +1,7 @@
 """--multirun: every combination is a run, by either launcher; a mistake stops all beforehand."""
 
+import sys
+
 import pytest
 
 from dreamkit import sweep
@@ -82,3 +84,9 @@ def test_both_launchers_run_and_continue(launcher, train, tmp_path):
     for seed in (0, 1):
         output = (tmp_path / f"runs/sweep/seed-{seed}/output.txt").read_text()
         assert "120 steps" in output and "continuing" in output and "160 steps" in output
+
+
+def test_without_submitit_the_message_names_the_extra(train, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    error = train.error("--multirun", *QUICK, "seed=0,1", "launcher=submitit")
+    assert 'pip install -e ".[slurm]"' in error
