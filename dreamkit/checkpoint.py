@@ -33,6 +33,14 @@ def choose_device(name: str) -> str:
     return name
 
 
+def device_name(device: str) -> str:
+    """What a person wants to know of it: cuda:0 (NVIDIA …), cuda (AMD …, ROCm), cpu."""
+    if not device.startswith("cuda"):
+        return device
+    rocm = ", ROCm" if torch.version.hip else ""
+    return f"{device} ({torch.cuda.get_device_name(device)}{rocm})"
+
+
 def write_whole(path: Path, write: Callable) -> None:
     """Call write(file) on a temporary file, flush it to the disk, and only then name it `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)

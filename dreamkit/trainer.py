@@ -185,7 +185,9 @@ class Trainer:
         else:
             self.jsonl.truncate(0)
             count = sum(parameter.numel() for parameter in self.agent.parameters)
-            self.console.note(f"agent: {count:,} parameters, on {self.device}")
+            self.console.note(
+                f"agent: {count:,} parameters, on {checkpoint.device_name(self.device)}"
+            )
             self.console.note(self.replay.describe())
             if self.cfg["checkpoint"]:
                 self.begin_from(checkpoint.find(self.cfg["checkpoint"]))

@@ -315,3 +315,11 @@ def test_resetting_a_policy_forgets_the_episode_before(run):
     policy.reset()
     policy(obs)
     assert policy.state["steps"].tolist() == [1]
+
+
+@pytest.mark.parametrize("hip, name", [(None, "cuda:1 (Card)"), ("6.2", "cuda:1 (Card, ROCm)")])
+def test_a_device_has_a_name(hip, name, monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Card")
+    assert checkpoint.device_name("cuda:1") == name
+    assert checkpoint.device_name("cpu") == "cpu"
