@@ -70,7 +70,7 @@ V3 = ConfigV3(
         ("dreamerv1", V1, True, 1.5, 6.0),
         ("dreamerv2", V2, False, 3.3, 8.0),
         ("dreamerv2", V2, True, 1.5, 6.0),
-        ("dreamerv3", V3, False, 3.3, 8.0),
+        pytest.param("dreamerv3", V3, False, 3.3, 8.0, marks=pytest.mark.long),
         pytest.param("dreamerv3", V3, True, 1.5, 6.0, marks=pytest.mark.long),
     ],
 )

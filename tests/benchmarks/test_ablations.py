@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 FACTS = """
@@ -41,6 +43,7 @@ def test_normal_latents_do_what_they_say():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_a_run_with_normal_latents_goes_through(tmp_path):
     command = [sys.executable, "-c", "from dreamkit.cli import train; train()"]
     options = ["agent=dreamerv2_gaussian", "code=benchmarks/ablations", "task=cartpole_pixels"]

@@ -58,6 +58,7 @@ def test_an_ablation_does_what_it_says(facts):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["squared", "unscaled"])
 def test_a_run_goes_through(name, tmp_path):
     command = [sys.executable, "-c", "from dreamkit.cli import train; train()"]
