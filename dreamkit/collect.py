@@ -264,6 +264,10 @@ class Player:
     def publish(self) -> None:
         """The policy is the agent itself: nothing to do."""
 
+    def take_news(self) -> tuple[int, list[tuple[float, int]]]:
+        """Iterations and ended episodes that came in beside `step`: none."""
+        return 0, []
+
     def save(self, store: Callable | None = None) -> dict:
         """What is needed to go on."""
         return {"policy": self.state, "collector": self.collector.save()}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 
-from dreamkit import checkpoint
+from dreamkit import UserError, checkpoint
 from dreamkit.collect import Collector, EnvironmentFailure, Player
 from dreamkit.envs import make_many
 from dreamkit.watchdog import watching
@@ -39,6 +39,7 @@ class RemotePlayer:
         }
         self.version, self.lock = self.context.Value("q", 0), self.context.Lock()
         self.restarts = 0
+        self.news: tuple[int, list] = (0, [])  # iterations that came in, episodes that ended
         self.start()
 
     def __len__(self) -> int:
@@ -56,6 +57,7 @@ class RemotePlayer:
 
     def restart(self) -> None:
         """Begin again: new episodes, with other seeds."""
+        self.connection.close()
         self.process.join(5)
         self.restarts += 1
         self.seed += 104_729
@@ -78,28 +80,39 @@ class RemotePlayer:
         if self.credit <= limit // 2 or not self.ahead:
             self.send("go", limit - self.credit)
             self.credit = limit
-        count, ended = 0, []
-        while count == 0 if self.ahead else self.connection.poll():
-            ended += self.take(store)
-            count += 1
-        return count, ended
+        if self.ahead:
+            self.take(store)
+        while not self.ahead and self.connection.poll(0 if self.news[0] else 0.001):
+            self.take(store)
+        return self.take_news()
+
+    def take_news(self) -> tuple[int, list[tuple[float, int]]]:
+        """Iterations and ended episodes since the last time."""
+        news, self.news = self.news, (0, [])
+        return news
 
     def take(self, store: Callable, wanted: str = "rows"):
-        """The next message; rows that come before the one that is wanted are stored."""
+        """The content of the next message that is wanted; rows that come before it are stored.
+
+        An environment that failed ahead of time is a failure only for those who want its rows.
+        """
         while True:
             try:
                 kind, content = receive(self.connection)
             except (EOFError, OSError):
                 raise Crash(self.last_words()) from None
             if kind == "failed":
-                raise EnvironmentFailure(content)
+                self.credit = 0
+                if wanted == "rows":
+                    raise EnvironmentFailure(content)
             if kind == "rows":
                 self.credit -= 1
                 rows, ended = content
                 for row in rows:
                     store(*row)
+                self.news = (self.news[0] + 1, self.news[1] + ended)
             if kind == wanted:
-                return ended if kind == "rows" else content
+                return content
 
     def send(self, *message) -> None:
         try:
@@ -111,12 +124,10 @@ class RemotePlayer:
         self.process.join(5)
         return f"the collecting process ended with exit code {self.process.exitcode}"
 
-    def save(self, store: Callable) -> tuple[int, dict]:
-        """What is needed to go on. Rows on their way are stored: iterations that came in so."""
-        before = self.credit
+    def save(self, store: Callable) -> dict:
+        """What is needed to go on. Rows on their way are stored, and are news."""
         self.send("save", None)
-        state = self.take(store, "saved")
-        return before - self.credit, state
+        return self.take(store, "saved")
 
     def load(self, state: dict) -> list[int]:
         """Go on; the environments that could not be brought back."""
@@ -180,7 +191,7 @@ def work(connection, cfg: dict, seed: int, weights: dict, version, lock) -> None
                 rows = []
                 try:
                     ended = player.step(lambda *row: rows.append(row))[1]  # noqa: B023
-                except EnvironmentFailure as error:  # nothing of this step was stored
+                except UserError as error:  # nothing of this step was stored
                     send(connection, "failed", str(error))
                     credit = 0
                     continue

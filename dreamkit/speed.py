@@ -59,10 +59,15 @@ def accelerate(agent, precision: str = "fp32", compile: bool = False) -> None:
             name = package.rpartition(".")[2].split("_", 1)[1]
             raise UserError(f"precision=bf16: {name} computes in fp32 alone")
         change(lambda function: in_bf16(function, agent.device.type))
+    name = f"{package}.fast"
     try:
-        fast = importlib.import_module(f"{package or 'agent'}.fast")
-    except ModuleNotFoundError:  # as beside a learner's own code
-        return
+        fast = importlib.import_module(name) if package else None
+    except ModuleNotFoundError as error:
+        if not name.startswith(error.name):
+            raise  # it is there, and misses something
+        fast = None
+    if not fast:
+        return  # as with a learner's own code
     others = fast.replacements(agent, scan=precision == "fp32" and not compile)
     change(lambda function: with_functions(function, others))
 

@@ -196,9 +196,11 @@ class Trainer:
             if self.cfg["until"] is not None and self.best >= self.cfg["until"]:
                 self.stop = "solved"
             try:
-                while self.step < self.cfg["steps"] and not self.stop:
+                stop = self.ranks.any(self.stop)  # all ranks leave the loop, or none does
+                while self.step < self.cfg["steps"] and not stop:
                     self.iterate()
-                    self.stop = self.ranks.any(self.stop)
+                    stop = self.ranks.any(self.stop)
+                self.stop = stop
             except EnvironmentFailure as error:
                 self.save()  # all that was collected before
                 raise UserError(f"{error}; saved at step {self.step:,}") from error
@@ -245,17 +247,24 @@ class Trainer:
     def collect(self) -> None:
         """Act once in every environment and store the rows."""
         try:
-            count, ended = self.player.step(self.replay.add)
+            self.count(*self.player.step(self.replay.add))
         except Crash as crash:
-            for stream in range(len(self.player)):
-                self.replay.cut(stream)
-            self.player.restart()
-            if self.player.restarts > 1:
-                raise EnvironmentFailure(f"{crash} again") from None
-            self.console.note(f"{crash}; it was started again, with new episodes")
-            return
+            self.recover(crash)
+
+    def count(self, iterations: int, ended: list) -> None:
+        """Rows that came in: the steps that they are, and the episodes that ended with them."""
         self.episodes += ended
-        self.step += count * len(self.player) * self.ranks.count
+        self.step += iterations * len(self.player) * self.ranks.count
+
+    def recover(self, crash: Crash) -> None:
+        """The collecting process is gone: begin again, once."""
+        self.count(*self.player.take_news())
+        for stream in range(len(self.player)):
+            self.replay.cut(stream)
+        self.player.restart()
+        if self.player.restarts > 1:
+            raise EnvironmentFailure(f"{crash} again") from None
+        self.console.note(f"{crash}; it was started again, with new episodes")
 
     def updates_due(self) -> int:
         """Updates owed: replayed rows ÷ collected rows = train_ratio, from the prefill's end on.
@@ -412,10 +421,12 @@ class Trainer:
 
     def player_state(self) -> dict:
         """Where policy and environments are; rows that were on their way count from now on."""
-        if isinstance(self.player, Player):
-            return self.player.save()
-        count, state = self.player.save(self.replay.add)
-        self.step += count * len(self.player) * self.ranks.count
+        try:
+            state = self.player.save(self.replay.add)
+        except Crash as crash:
+            self.recover(crash)
+            state = self.player.save(self.replay.add)
+        self.count(*self.player.take_news())
         return state
 
     def save_on_all_ranks(self, state: dict) -> None:

@@ -266,17 +266,19 @@ def replacements(agent, scan: bool) -> list[tuple]:
     with it, in values and gradients, on some noise. Where they differ it is not replaced, and a
     line says so. In double precision; torch's random numbers go on as if nothing was drawn.
     """
-    rssm = agent.world_model.rssm
-    weight = rssm.core_norm.weight
-    with torch.random.fork_rng([weight.device] if weight.device.type == "cuda" else []):
-        found = [(networks, "norm_act", norm_act)] if same_norm_act() else []
+    rssm, device = agent.world_model.rssm, agent.device
+    found, changed = [], []
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        if same_norm_act():
+            found.append((networks, "norm_act", norm_act))
+        else:
+            changed.append("norm_act")
         if scan and same_scan(copy.deepcopy(rssm).double()):
             found.append((rssm, "observe", functools.partial(observe, rssm)))
-    if len(found) < 1 + scan:
-        names = {"norm_act", "observe"} - {name for _, name, _ in found}
-        print(
-            f"{' and '.join(sorted(names))}: changed, so not replaced by fast.py", file=sys.stderr
-        )
+        elif scan:
+            changed.append("observe")
+    if changed:
+        print(f"{' and '.join(changed)}: changed, so not replaced by fast.py", file=sys.stderr)
     return found
 
 
@@ -294,7 +296,7 @@ def same_norm_act() -> bool:
 
 def same_scan(rssm: RSSM) -> bool:
     """rssm   a copy of the agent's, in double precision"""
-    weight = rssm.core_norm.weight
+    weight = next(rssm.parameters())
 
     def run(scan) -> list[Tensor]:
         torch.manual_seed(0)

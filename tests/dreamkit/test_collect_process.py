@@ -101,6 +101,19 @@ def test_an_environment_that_fails_is_named(remote):
         collected(player, 100)
 
 
+def test_what_failed_ahead_of_time_does_not_keep_a_run_from_being_saved(remote):
+    task = ["task=toy_environments:Toy/Failing-v0", "+task.failure=step"]
+    player, _, _ = remote(*task, ahead=10)
+    rows = []
+    assert player.step(lambda *row: rows.append(row)) == (1, [])
+    time.sleep(1)  # it fails at the third step
+    state = player.save(lambda *row: rows.append(row))
+    assert player.take_news() == (1, []) and len(rows) == 2 * 2
+    assert [len(slot["actions"]) for slot in state["collector"]] == [2, 2]
+    with pytest.raises(EnvironmentFailure):
+        collected(player, 1)
+
+
 def test_a_process_that_dies_is_a_crash_and_can_begin_again(remote):
     player, _, _ = remote("task=cartpole")
     collected(player, 3)
@@ -139,13 +152,28 @@ def test_a_run_survives_one_crash_and_stops_with_a_checkpoint_at_the_second(tmp_
 
 
 @pytest.mark.long
+def test_a_crash_that_shows_while_saving_costs_no_checkpoint(tmp_path):
+    run = trainer(tmp_path, "steps=400")
+    run.start = time.time()
+    for _ in range(20):
+        run.collect()
+    run.player.process.kill()
+    run.player.process.join()
+    run.save()
+    state = checkpoint.read(tmp_path / "checkpoints" / "latest.pt")
+    assert state["trainer"]["step"] == run.step >= 40
+    assert [len(slot["actions"]) for slot in state["player"]["collector"]] == [0, 0]
+    run.player.close()
+
+
+@pytest.mark.long
 def test_a_run_trains_waits_for_its_ratio_and_goes_on(train, tmp_path, no_report):
     run = tmp_path / "run"
     for steps in (300, 600):
         assert train("task=cartpole", *QUICK, f"steps={steps}", f"run={run}") == 0
     rows = read_jsonl(run / "metrics.jsonl", "train")
     assert "continuing" in train.out and "did not repeat" not in train.out
-    assert rows[-1]["train_ratio"] == pytest.approx(8, rel=0.35) or rows[-1]["updates"] > 5
+    assert 6 < rows[-1]["train_ratio"] <= 8  # preset=debug asks for 8
 
 
 @pytest.mark.long

@@ -114,6 +114,16 @@ def test_two_processes_train_stop_go_on_exactly_and_only_together(tmp_path, trai
 
 
 @pytest.mark.long
+def test_a_run_that_is_solved_stays_so_on_all_ranks(tmp_path):
+    """Only rank 0 knows the best evaluation; the others must not wait for it for ever."""
+    for _ in range(2):
+        done = torchrun(
+            "task=cartpole", "preset=debug", "device=cpu", "until=5", f"run={tmp_path / 'x'}"
+        )
+        assert done.returncode == 0 and "solved at 5" in done.stdout, done.stderr
+
+
+@pytest.mark.long
 def test_a_batch_that_cannot_be_divided_is_one_line(tmp_path):
     done = torchrun("task=cartpole", "preset=debug", "agent.batch_size=5", f"run={tmp_path / 'x'}")
     assert done.returncode

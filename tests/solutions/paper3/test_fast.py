@@ -121,6 +121,15 @@ def test_another_architecture_gets_the_plain_scan():
     assert not fast.same_scan(model.double())
 
 
+def test_an_rssm_with_other_names_gets_the_plain_scan_and_only_that_is_said(capsys):
+    agent, _ = update.build(dict(update.DEFAULTS, size="tiny"), {})
+    model = agent.world_model.rssm
+    model.another_norm, model.core_norm = model.core_norm, None
+    assert [name for _, name, _ in fast.replacements(agent, scan=True)] == ["norm_act"]
+    assert capsys.readouterr().err.startswith("observe: changed")
+    assert len(fast.replacements(agent, scan=False)) == 1 and not capsys.readouterr().err
+
+
 def test_the_comparison_leaves_the_random_numbers_and_the_model_alone():
     agent, _ = update.build(dict(update.DEFAULTS, size="tiny"), {})
     before = {k: x.clone() for k, x in agent.state_dict()["modules"].items()}
