@@ -16,8 +16,8 @@ def code(folder: str, where=None):
     return lend.code(folder, where)
 
 
-def run(file: str) -> None:
+def run(file: str, command=None) -> None:
     """What `python FILE` does: grade its exercises, or train: see `course.lend.run`."""
     from course import lend
 
-    lend.run(file)
+    lend.run(file, command)

@@ -8,6 +8,7 @@ one mistake never hides another. Without solutions/ the learner's own files are 
 import importlib.util
 import json
 import queue
+import re
 import secrets
 import subprocess
 import sys
@@ -155,6 +156,8 @@ class Paper:
             stem: path.read_text("utf-8", errors="replace") for stem, path in self.paths.items()
         }
         self.lent = bool(self.reference)  # whether there is a reference to grade within
+        others = extended(self.reference or self.mine, folder)
+        self.extends = [Paper(name, code, root) for name in others]  # siblings, as in the reference
         shown = self.reference or self.mine
         self.holes = {
             id: (stem, hole)
@@ -202,13 +205,16 @@ class Paper:
         """Sources for a worker: the reference (or the learner's files) with these bodies."""
         sources = self.reference if self.lent else self.mine
         prefix = "solutions." if self.lent else ""
-        return {
+        found = {
             f"{prefix}{self.folder}.{stem}": {
                 "text": holes.fill(text, bodies),
                 "path": f"{self.folder}/{stem}.py",
             }
             for stem, text in sources.items()
         }
+        for paper in self.extends:
+            found |= paper.modules({})
+        return found
 
     def job(self, id: str, bodies: dict[str, str]) -> dict:
         stem = self.holes[id][0]
@@ -225,10 +231,17 @@ class Paper:
         for module, line in reversed(at or []):  # the last of the learner's own lines
             filled = self.modules(bodies)[module]["text"]
             inside = line - line_of(filled, id)
-            if module.endswith(f".{stem}") and 0 <= inside < bodies[id].count("\n"):
+            if module.endswith(f"{self.folder}.{stem}") and 0 <= inside < bodies[id].count("\n"):
                 start += inside
                 break
         return f"{self.folder}/{stem}.py:{start}"
+
+
+def extended(sources: dict[str, str], folder: str) -> list[str]:
+    """Other papers that a paper's sources import, such as paper3_dreamerv3."""
+    text = "\n".join(sources.values())
+    found = re.findall(r"^from (?:solutions\.)?(paper\d_\w+)", text, re.M)
+    return sorted(set(found) - {folder})
 
 
 def line_of(text: str, id: str) -> int:

@@ -3,6 +3,7 @@
 import importlib
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,6 +35,14 @@ def code(folder: str, where: Path | None = None, quiet: bool = False) -> SimpleN
     paper = Paper(folder, where)
     if not paper.mine:
         raise FileNotFoundError(f"there is no {folder} in {where}")
+    modules = {}
+    for each in (paper, *paper.extends):  # what a paper extends is the learner's too
+        modules |= with_lent(each, quiet)
+    return load({"modules": modules})
+
+
+def with_lent(paper: Paper, quiet: bool) -> dict[str, dict]:
+    """Sources of a paper for `course.worker.load`: the learner's, with what is missing lent."""
     missing = [id for id in paper.ids() if paper.body(id) is None]
     if missing:
         raise ValueError(f"the markers of {missing[0]} are gone: course reset {missing[0]}")
@@ -43,22 +52,25 @@ def code(folder: str, where: Path | None = None, quiet: bool = False) -> SimpleN
     lent = {id: paper.holes[id][1].body for id in todo}
     modules = {}
     for stem, text in paper.mine.items():
-        modules[f"{folder}.{stem}"] = {
+        modules[f"{paper.folder}.{stem}"] = {
             "text": holes.fill(text, lent),
             "path": str(paper.paths[stem]),
             "lines": holes.line_numbers(text, lent),  # a traceback shows the learner's line
         }
     if not quiet:
         done = len(paper.ids()) - len(todo)
-        print(f"{folder}: your code for {done} of {len(paper.ids())} exercises")
+        print(f"{paper.folder}: your code for {done} of {len(paper.ids())} exercises")
         if todo:
             names = ", ".join(todo) if done else "all of them"
             print(textwrap.fill(f"lent by the reference: {names}", 90, subsequent_indent="  "))
-    return load({"modules": modules})
+    return modules
 
 
-def run(file: str) -> None:
-    """`python paper1_dreamerv1/rssm.py`: grade the file; `train.py` with options: train."""
+def run(file: str, command: Callable[[list[str]], int] | None = None) -> None:
+    """`python paper1_dreamerv1/rssm.py`: grade the file; `train.py` with options: train.
+
+    command   what options of the form key=value are for, in a file that has a use of its own
+    """
     from course import cli
 
     path = Path(file).resolve()
@@ -67,6 +79,10 @@ def run(file: str) -> None:
         print(USAGE.format(file=path.name))
         sys.exit(0)
     if any("=" in word or word in ("--borrow", "--simple") for word in arguments):
+        if command:
+            from dreamkit.cli import command as with_clear_errors
+
+            with_clear_errors(command)()
         if path.name != "train.py":
             sys.exit(cli.fail(f"{path.name} takes exercises; to train: python train.py task=…"))
         train(path, arguments)

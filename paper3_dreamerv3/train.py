@@ -131,6 +131,7 @@ class Agent:
     """
 
     half_precision = True  # train_step may run under torch.autocast
+    world_model_type = WorldModel  # a subclass may have another
 
     def __init__(self, obs_space: dict, action_space, config: Config, device: str = "cpu"):
         c = self.config = config
@@ -139,7 +140,7 @@ class Agent:
         discrete = hasattr(action_space, "n")
         self.actions = int(action_space.n if discrete else np.prod(action_space.shape))
         inputs = c.deter + c.stoch * c.classes
-        self.world_model = WorldModel(obs_space, self.actions, c)
+        self.world_model = self.world_model_type(obs_space, self.actions, c)
         if discrete:
             self.actor = DiscreteActor(inputs, c.units, c.layers, self.actions, c.unimix)
         else:

@@ -1,0 +1,244 @@
+"""The world model of hDreamer: DreamerV3's RSSM with two levels of categorical latents.
+
+    sequence model     h_t = f(h_{t-1}, [z^top, z^bottom]_{t-1}, a_{t-1})        paper 3's block GRU
+    prior              z^top ~ p(z^top | h_t)             z^bottom ~ p(z^bottom | h_t, z^top)
+    posterior          z^top ~ q(z^top | h_t, x_t)        z^bottom ~ q(z^bottom | h_t, z^top, x_t)
+    residual           logits of q(z^bottom) = g · logits of p(z^bottom) + delta(h_t, z^top, x_t)
+
+Both levels tick at every step. Everything that is not here is DreamerV3's: filtering and dreaming
+over time, the losses of the heads, actor and critic. There is no paper of this model: residual
+posteriors are from NVAE (Vahdat & Kautz 2020, arXiv:2007.03898), all else is paper 3.
+
+Letters: B batch, T time, H deterministic units, S categoricals of both levels, S_top of the top
+one, K classes, E embedding, A action units, U hidden units, N starts of imagination.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from paper3_dreamerv3 import rssm as flat
+from paper3_dreamerv3.networks import (
+    MLP,
+    Linear,
+    NormAct,
+    continue_loss,
+    reconstruction_loss,
+    unimix,
+)
+from paper3_dreamerv3.rssm import feature, kl_divergence, kl_loss
+from paper4_hdreamer.networks import (
+    Delta,
+    code_perplexity,
+    entropy,
+    join_levels,
+    residual_logits,
+    split_levels,
+    switch_rate,
+)
+
+ACTIVE = 0.01  # nats: a categorical whose mean KL is below adds nothing to the prediction
+
+
+class HierarchicalRSSM(flat.RSSM):
+    """Block-GRU dynamics with a top and a bottom level of categoricals.
+
+    n_top, n_bottom   categoricals of each level; all others as for paper 3's RSSM
+
+    `initial`, `sequence_model`, `sample`, `observe` and `imagine` are paper 3's: z is one tensor
+    (..., S, K) with the top level first, and its two steps are what changes.
+    """
+
+    def __init__(
+        self, embed: int, actions: int, deter: int, hidden: int,
+        n_top: int, n_bottom: int, classes: int, blocks: int, ratio: float = 0.01,
+    ):  # fmt: skip
+        super().__init__(embed, actions, deter, hidden, n_top + n_bottom, classes, blocks, ratio)
+        self.n_top = n_top
+        top, bottom = n_top * classes, n_bottom * classes
+        # The prior of a level has two hidden layers, the posterior one: as in paper 3.
+        self.prior_mlp = MLP(deter, hidden, 2, top)
+        self.bottom_prior_mlp = MLP(deter + top, hidden, 2, bottom)
+        # Of the embedding, for all T at once: one half for the top posterior, one for the delta.
+        self.post_embed = Linear(embed, 2 * hidden, bias=False, fan_in=deter + embed)
+        self.post_out = nn.Sequential(NormAct(hidden), Linear(hidden, top))
+        self.delta = Delta(deter, top, embed, hidden, bottom)
+        self.gate = nn.Parameter(torch.ones(()))  # 0 after a conversion, see convert.py
+
+    def top_prior(self, h: Tensor) -> Tensor:
+        """Logits of p(z_top | h): `prior_mlp`. (..., H) → (..., S_top, K)"""
+        return self.prior_mlp(h).unflatten(-1, (-1, self.classes))
+
+    def bottom_prior(self, h: Tensor, top: Tensor) -> Tensor:
+        """Logits of p(z_bottom | h, z_top): `bottom_prior_mlp` of [h, z_top].
+
+        h, top   (..., H), (..., S_top, K)   with gradient into both
+        return   (..., S_bottom, K)
+        """
+        # EXERCISE 4.4: the network of h and the flat top latents, as categoricals
+        # TODO: your code here (the reference takes 2 lines)
+        raise NotImplementedError("exercise 4.4")
+        # END 4.4
+
+    def top_posterior(self, h: Tensor, embed_in: Tensor) -> Tensor:
+        """Logits of q(z_top | h, x). (..., H), (..., U) → (..., S_top, K)"""
+        return self.post_out(self.post_h(h) + embed_in).unflatten(-1, (-1, self.classes))
+
+    def bottom_posterior(self, h: Tensor, top: Tensor, embed_in: Tensor) -> Tensor:
+        """Logits of q(z_bottom | h, z_top, x): the bottom prior plus what `delta` makes of x.
+
+        h, top     (..., H), (..., S_top, K)   top: a sample of the top posterior
+        embed_in   (..., U)
+        return     (..., S_bottom, K)
+
+        `delta` keeps the gradient of `top`, through which the top level learns what helps below;
+        the prior gives none (`residual_logits`).
+        """
+        # EXERCISE 4.5: residual of the bottom prior and the delta (needs 4.1 4.4)
+        # TODO: your code here (the reference takes 2 lines)
+        raise NotImplementedError("exercise 4.5")
+        # END 4.5
+
+    def observe_step(
+        self, h: Tensor, z: Tensor, keep: Tensor, action_in: Tensor, embed_in: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One step of filtering: forget where an episode begins, predict, then correct, top first.
+
+        h, z        (B, H), (B, S, K)
+        keep        (B,)     0 where an episode begins
+        action_in   (B, U)   has forgotten already
+        embed_in    (B, 2 U)   the half of the top posterior, then that of the delta
+        return      h (B, H), z (B, S, K), posterior logits (B, S, K)
+        """
+        # EXERCISE 4.6: forget, sequence model, then posterior by posterior (needs 4.5)
+        # TODO: your code here (the reference takes 7 lines)
+        raise NotImplementedError("exercise 4.6")
+        # END 4.6
+
+    def prior(self, h: Tensor, z: Tensor) -> Tensor:
+        """Logits of both priors along filtered states, for the KL. (..., H), (..., S, K) → like z
+
+        z_top is the posterior's sample: KL_top + KL_bottom is then an estimate, from one sample, of
+        the KL of both levels together (the chain rule). It is a constant here: the bottom KL must
+        not shape the top posterior through the gradient of its sample.
+        """
+        # EXERCISE 4.7: the top prior of h, the bottom prior of h and the detached top (needs 4.4)
+        # TODO: your code here (the reference takes 2 lines)
+        raise NotImplementedError("exercise 4.7")
+        # END 4.7
+
+    def imagine_step(self, h: Tensor, z: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """The next state of a dream: no observation, so no posterior and no delta.
+
+        (N, H), (N, S, K), (N, A) → (N, H), (N, S, K)
+        """
+        # EXERCISE 4.8: the sequence model, then one prior after the other (needs 4.4)
+        # TODO: your code here (the reference takes 3 lines)
+        raise NotImplementedError("exercise 4.8")
+        # END 4.8
+
+
+def split_free_nats(free_nats: float, n_top: int, n_bottom: int) -> tuple[float, float]:
+    """The flat model's free nats, shared by the levels in proportion to their categoricals.
+
+    So neither level can hide behind the other, and both together are as free as a flat model.
+    """
+    # EXERCISE 4.9: each level's share
+    # TODO: your code here (the reference takes 2 lines)
+    raise NotImplementedError("exercise 4.9")
+    # END 4.9
+
+
+def level_kl_loss(
+    posterior: Tensor, prior: Tensor, n_top: int, free_nats: float, ratio: float, mode: str
+) -> tuple[Tensor, Tensor]:
+    """Dynamics and representation loss of both levels together, in nats. Paper 3's, level by level.
+
+    posterior, prior   (B, T, S, K)   raw logits
+    mode               split: each level has its share of the free nats; each: each has all of
+                       them; sum: the levels have them together, as in the flat model
+    return             dyn (B, T), rep (B, T)
+
+    `kl_loss` is paper 3's: it mixes with the uniform distribution, stops gradients, and clips.
+    """
+    if mode == "sum":
+        return kl_loss(posterior, prior, free_nats, ratio)
+    n_bottom = posterior.shape[-2] - n_top
+    # EXERCISE 4.10: kl_loss of each level with its own free nats, added up (needs 4.9)
+    # TODO: your code here (the reference takes 5 lines)
+    raise NotImplementedError("exercise 4.10")
+    # END 4.10
+
+
+class WorldModel(flat.WorldModel):
+    """Paper 3's world model around the two-level RSSM; with n_top = 0 it is paper 3's alone."""
+
+    def __init__(self, obs_space: dict, actions: int, config):
+        super().__init__(obs_space, actions, config)
+        c = config
+        if c.n_top:
+            self.rssm = HierarchicalRSSM(
+                self.encoder.size, actions, c.deter, c.hidden,
+                c.n_top, c.stoch - c.n_top, c.classes, c.blocks, c.unimix,
+            )  # fmt: skip
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor], dict]:
+        """As paper 3's `WorldModel.loss`, with the KL of two levels and what to watch of them."""
+        if not self.config.n_top:
+            return super().loss(batch)
+        c = self.config
+        # EXERCISE 4.11: paper 3's loss, with priors and KL of two levels (needs 4.6 4.7 4.10)
+        # TODO: your code here (the reference takes 18 lines)
+        raise NotImplementedError("exercise 4.11")
+        # END 4.11
+        losses = {key: loss.mean() for key, loss in losses.items()}
+        metrics = {f"loss/{key}": loss.detach() for key, loss in losses.items()}
+        with torch.no_grad():
+            metrics |= self.level_metrics(posterior, prior, z, batch["is_first"])
+        return sum(losses.values()), (h, z), metrics
+
+    def level_metrics(
+        self, posterior: Tensor, prior: Tensor, z: Tensor, is_first: Tensor
+    ) -> dict[str, Tensor]:
+        """What shows whether both levels are used; scalars. Logits and z (B, T, S, K).
+
+        kl, kl_LEVEL               KL(posterior ‖ prior), nats, before the free nats
+        kl_LEVEL_frac_free         share of the states whose KL is below the level's free nats
+        prior_ent_, post_ent_      mean entropy of a categorical, nats
+        active_latents_            categoricals whose mean KL is above 0.01 nats
+        code_perplexity_           classes that a categorical uses over the batch, mean
+        switch_rate_               share of the categoricals that change from step to step
+        delta_norm, delta_rel      length of the delta, and that ÷ length of the bottom prior's
+                                   logits; gate_g the gate
+        """
+        c, n_top = self.config, self.config.n_top
+        gate, found = self.rssm.gate, {}
+        bottom_prior = prior[..., n_top:, :]
+        delta = (posterior[..., n_top:, :] - gate * bottom_prior).flatten(-2).norm(dim=-1)
+        posterior, prior = unimix(posterior, c.unimix), unimix(prior, c.unimix)
+        shares = split_free_nats(c.free_nats, n_top, c.stoch - n_top)
+        free = shares if c.free_nats_mode == "split" else (c.free_nats, c.free_nats)
+        levels = [split_levels(x, n_top) for x in (posterior, prior, z)]
+        for name, q, p, code, nats in zip(("top", "bottom"), *levels, free, strict=True):
+            kl = kl_divergence(q[..., None, :], p[..., None, :])  # of each categorical
+            found |= {
+                f"kl_{name}": kl.sum(-1).mean(),
+                f"kl_{name}_frac_free": (kl.sum(-1) < nats).float().mean(),
+                f"prior_ent_{name}": entropy(p).mean(),
+                f"post_ent_{name}": entropy(q).mean(),
+                f"active_latents_{name}": (kl.flatten(0, 1).mean(0) > ACTIVE).float().sum(),
+                f"code_perplexity_{name}": code_perplexity(q).mean(),
+                f"switch_rate_{name}": switch_rate(code, is_first),
+            }
+        length = bottom_prior.flatten(-2).norm(dim=-1)
+        return found | {
+            "kl": found["kl_top"] + found["kl_bottom"],
+            "delta_norm": delta.mean(),
+            "delta_rel": (delta / length.clamp(min=1e-6)).mean(),
+            "gate_g": gate.detach().clone(),
+        }
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__)
