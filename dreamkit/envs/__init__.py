@@ -16,6 +16,7 @@ from dreamkit import UserError, first_line
 from dreamkit.envs.adapter import Adapter
 from dreamkit.envs.cartpole import ContinuousForce, PixelCartPole
 from dreamkit.envs.catch import Catch
+from dreamkit.envs.gridworld import GridWorld
 
 SUITES = ("dmc_", "atari_", "vizdoom_")
 CARTPOLES = (
@@ -47,6 +48,9 @@ def make(
     elif name == "catch":
         size = size or 8
         env = build(Catch, name, size, **options)
+    elif name == "gridworld":
+        size = size or 16
+        env = build(GridWorld, name, size, **options)
     elif name == "pendulum":
         scale = scale or (1.0, 1.0, 8.0)
         env = gymnasium.make("Pendulum-v1", **options)
