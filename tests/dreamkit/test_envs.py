@@ -17,6 +17,7 @@ SHAPES = [
     ("cartpole", {}, {"vector": (4,)}),
     ("cartpole_pixels", {}, {"image": (1, 32, 32)}),
     ("catch", {}, {"image": (1, 8, 8)}),
+    ("gridworld", {}, {"image": (3, 16, 16)}),
     ("cartpole_pixels", {"size": 64}, {"image": (1, 64, 64)}),
     ("cartpole_continuous", {}, {"vector": (4,)}),
     ("cartpole_continuous_pixels", {"size": 64}, {"image": (1, 64, 64)}),
@@ -377,3 +378,72 @@ def test_an_environment_that_cannot_be_built_is_one_line():
     with pytest.raises(UserError, match="the map file is missing") as error:
         make("Toy/Failing-v0", failure="constructor")
     assert "\n" not in str(error.value)
+
+
+# --- the gridworld --------------------------------------------------------------------------------
+
+
+def brightest(picture: np.ndarray) -> tuple[int, int]:
+    """The cell in which a colour's first spot has its middle. (H, W)"""
+    row, column = np.unravel_index(picture.argmax(), picture.shape)
+    return int(row) // 2, int(column) // 2
+
+
+def cell(position: np.ndarray) -> tuple[int, int]:
+    """Positions from -1 to 1 as cells of 8."""
+    return tuple(int(x) for x in np.round((position + 1) * 3.5))
+
+
+def test_the_gridworld_shows_its_factors_and_they_move_as_they_say():
+    env = make("gridworld")
+    obs, _ = env.reset(seed=3)
+    before = env.unwrapped.factors()
+    assert (before["ego/velocity"] == 0).all() and before["world/balls"].shape == (4,)
+    for action in (2, 2, 4, 0, 1):
+        obs, *_ = env.step(action)
+        now = env.unwrapped.factors()
+        assert brightest(obs["image"][1]) == cell(now["ego/position"])
+        assert brightest(obs["image"][2]) == cell(now["world/food"])
+        assert brightest(obs["image"][0]) in [cell(x) for x in np.split(now["world/balls"], 2)]
+        moved = (now["ego/position"] - before["ego/position"]) * 3.5
+        np.testing.assert_allclose(moved, now["ego/velocity"], atol=1e-9)
+        flown = (now["world/balls"] - before["world/balls"]) * 3.5
+        np.testing.assert_allclose(flown, now["world/motion"], atol=1e-9)
+        before = now
+
+
+def test_oneself_glides_on_until_a_wall_and_balls_fly_whatever_one_does():
+    env = make("gridworld")
+    flights = []
+    for actions in ([4] + [0] * 9, [1, 3] * 5):
+        env.reset(seed=5)
+        seen = []
+        for action in actions:
+            env.step(action)
+            seen.append(env.unwrapped.factors()["world/balls"])
+        flights.append(np.array(seen))
+        if actions[1] == 0:  # one push to the right
+            factors = env.unwrapped.factors()
+            assert factors["ego/position"][1] == 1.0 and factors["ego/velocity"][1] == 0.0
+    np.testing.assert_array_equal(*flights)
+
+
+def test_food_gives_one_and_moves_and_a_ball_takes_one():
+    world = make("gridworld").unwrapped
+    world.reset(seed=0)
+    world.position, world.velocity = np.array([3, 3]), np.array([0, 0])
+    world.food = np.array([3, 4])
+    world.balls, world.motion = np.array([[0, 0], [7, 0]]), np.array([[1, 1], [-1, 1]])
+    _, reward, *_ = world.step(4)
+    assert reward == 1.0
+    world.position, world.velocity = np.array([3, 3]), np.array([0, 0])
+    world.food = np.array([0, 7])
+    world.balls, world.motion = np.array([[2, 2], [2, 4]]), np.array([[1, 1], [1, -1]])
+    assert world.step(0)[1] == -2.0
+
+
+def test_the_gridworld_is_cut_after_its_length_and_never_dies():
+    env = make("gridworld", length=5)
+    env.reset(seed=1)
+    ends = [env.step(0)[2:4] for _ in range(5)]
+    assert ends == [(False, False)] * 4 + [(False, True)]
