@@ -302,16 +302,28 @@ class Trainer:
         return self.agent.train_behavior if mode == "dreamer" else self.agent.train_step
 
     def begin_from(self, path: Path) -> None:
-        """Take over the agent of another run."""
+        """Take over the agent of another run; one of another kind, where this agent can `adopt` it.
+
+        agent.adopt(agent_name, options, state) takes the name, the options and the `state_dict` of
+        the other agent, and returns a remark. Errors: ValueError, where it cannot.
+        """
         state = checkpoint.read(path, self.device)
-        mine = checkpoint.header(self.cfg)
-        for key in ("agent_name", "task"):
-            if state["header"][key] != mine[key]:
+        theirs, mine = state["header"], checkpoint.header(self.cfg)
+        adopts = theirs["agent_name"] != mine["agent_name"] and hasattr(self.agent, "adopt")
+        for key in ("task",) if adopts else ("agent_name", "task"):
+            if theirs[key] != mine[key]:
                 raise UserError(
-                    f"{path} has {key.removesuffix('_name')} {state['header'][key]}, "
+                    f"{path} has {key.removesuffix('_name')} {theirs[key]}, "
                     f"this run has {mine[key]}"
                 )
-        checkpoint.restore(self.agent, state, path)
+        if adopts:
+            try:
+                remark = self.agent.adopt(theirs["agent_name"], theirs["agent"], state["agent"])
+            except ValueError as error:
+                raise UserError(f"{path} cannot be taken over: {error}") from None
+            self.console.note(remark)
+        else:
+            checkpoint.restore(self.agent, state, path)
         self.console.note(f"begins with the agent of {path}")
 
     def evaluate(self) -> None:

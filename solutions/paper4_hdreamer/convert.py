@@ -40,8 +40,9 @@ def rows_of(tensor: Tensor, latents: Tensor, classes: int) -> Tensor:
     """An output layer's rows for some categoricals only, in the order of `latents`.
 
     tensor    (S · K, ...)   weight or bias of a layer that makes logits
-    latents   (n,)           numbers of categoricals
-    return    (n · K, ...)   K rows of each
+    latents   (n,)           numbers of categoricals, in any order, such as [3, 0]
+    classes   K              rows i · K to i · K + K - 1 are those of categorical i
+    return    (n · K, ...)   all K rows of the first in `latents`, then all of the second, ...
     """
     # EXERCISE 4.12: K rows belong to each categorical
     return tensor.unflatten(0, (-1, classes))[latents].flatten(0, 1)
@@ -52,6 +53,7 @@ def widened(weight: Tensor, inputs: int) -> Tensor:
     """A first layer that sees `inputs` more numbers, and does not listen to them yet.
 
     weight   (U, H)
+    inputs   how many more
     return   (U, H + inputs)   the same function of the first H, whatever the others are
     """
     # EXERCISE 4.13: new columns of zeros after the old ones
@@ -69,11 +71,17 @@ def convert_rssm(rssm: dict[str, Tensor], order: Tensor, n_top: int, classes: in
     flat                                         becomes
     prior_mlp, all but its output 4              prior_mlp and bottom_prior_mlp; the first layer of
                                                  the latter sees z_top too, with weights of 0
-    prior_mlp.4 (weight, bias)                   its rows of each level
-    post_h, post_embed, post_out.0               the top posterior's, and the delta's h_in, out.0;
-                                                 post_embed stands twice, one below the other
+    prior_mlp.4 (weight, bias)                   its rows of each level: prior_mlp.4,
+                                                 bottom_prior_mlp.4
+    post_h, post_out.0                           stay, for the top posterior; delta.h_in and
+                                                 delta.out.0 are the same
+    post_embed                                   stands twice, one below the other: the upper half
+                                                 is the top posterior's, the lower the delta's
     post_out.1 (weight, bias)                    its rows of each level: post_out.1, delta.out.1
     new                                          delta.top_in.weight and the gate, both 0
+
+    `found` begins with what is 0 or a mere copy of the posterior: the hole adds all else. The
+    tensors of `rssm` are not changed.
     """
     top, bottom = order[:n_top], order[n_top:]
     found = {
@@ -81,7 +89,7 @@ def convert_rssm(rssm: dict[str, Tensor], order: Tensor, n_top: int, classes: in
         "delta.out.0.weight": rssm["post_out.0.weight"], "gate": torch.zeros(()),
         "delta.top_in.weight": torch.zeros(len(rssm["post_h.weight"]), n_top * classes),
     }  # fmt: skip
-    # EXERCISE 4.14: each level's share of the embedding's layer, prior and posterior (needs 4.13)
+    # EXERCISE 4.14: each level's embedding layer, prior and posterior (needs 4.12 4.13)
     found["post_embed.weight"] = torch.cat([rssm["post_embed.weight"]] * 2)
     for name in ("0.weight", "0.bias", "1.weight", "2.weight", "2.bias", "3.weight"):
         found[f"bottom_prior_mlp.{name}"] = rssm[f"prior_mlp.{name}"]

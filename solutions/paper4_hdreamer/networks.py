@@ -31,8 +31,9 @@ def residual_logits(prior: Tensor, delta: Tensor, gate: Tensor) -> Tensor:
     """Posterior logits of the bottom level: g · prior + delta, with no gradient into the prior.
 
     prior    (..., S, K)   raw logits of p(z_bottom | h, z_top), before the uniform mixture
-    delta    (..., S, K)   what the observation changes about them
-    gate     scalar g      1: posterior = prior + delta; 0: the delta is a posterior by itself
+    delta    (..., S, K)   what the observation changes about them; it learns
+    gate     scalar g      1: posterior = prior + delta; 0: the delta is a posterior by itself. It
+                           is a parameter, and learns too
     return   (..., S, K)
 
     Without the stop-gradient reconstruction would train the prior through the posterior, and what
@@ -76,7 +77,7 @@ def entropy(probs: Tensor) -> Tensor:
 def code_perplexity(probs: Tensor) -> Tensor:
     """How many classes a categorical uses over a batch: exp of the entropy of the average.
 
-    probs    (..., S, K)
+    probs    (..., S, K)   with one leading dimension at least: all of them are rows
     return   (S,)   1 where it is always the same class, K where all are used alike
 
     The average comes before the entropy: a categorical that is sure of another class at each step
@@ -91,8 +92,10 @@ def switch_rate(z: Tensor, is_first: Tensor) -> Tensor:
     """Share of the categoricals whose class changes from one step to the next, within episodes.
 
     z          (B, T, S, K)   one-hot
-    is_first   (B, T)         1 where an episode begins: what was before belongs to another one
-    return     scalar in [0, 1]; 0 where there are no two steps of one episode
+    is_first   (B, T)         1 where an episode begins: what was before belongs to another one;
+                              numbers 0 and 1
+    return     scalar in [0, 1]; all pairs of neighbours in one episode count the same, wherever
+               they are; 0 where there is no such pair
     """
     # EXERCISE 4.3: compare neighbours, and count only pairs of one episode
     code = z.argmax(-1)

@@ -9,6 +9,7 @@ from dreamkit import checkpoint, make
 from dreamkit.cli import resolve
 from dreamkit.loggers import read_jsonl
 from dreamkit.trainer import Trainer
+from solutions.paper3_dreamerv3.train import Agent
 
 pytestmark = pytest.mark.usefixtures("no_report")
 AGENTS = ["dreamerv1", "dreamerv2", "dreamerv3"]
@@ -107,6 +108,36 @@ def test_the_agent_of_another_task_is_refused(train, tmp_path):
     assert train(*options("dreamerv3"), "mode=bootstrap", f"run={tmp_path / 'model'}") == 0
     extra = ["mode=dreamer", f"checkpoint={tmp_path / 'model'}", f"run={tmp_path / 'policy'}"]
     assert "this run has" in train.error("task=catch", *SHORT, *extra)
+
+
+def test_an_agent_of_another_kind_is_refused(stub, train, tmp_path):
+    assert train("task=cartpole", *stub, "steps=40", f"run={tmp_path / 'stub'}") == 0
+    extra = [f"checkpoint={tmp_path / 'stub'}", f"run={tmp_path / 'run'}"]
+    message = train.error(*options("dreamerv3"), *extra)
+    assert message.endswith("has agent stub, this run has dreamerv3")
+
+
+def test_an_agent_that_can_adopt_another_kind_is_asked(stub, train, tmp_path, monkeypatch):
+    """It gets the other's name, options and state; what it says is a note, or one line."""
+    asked = []
+
+    def adopt(agent, *given) -> str:
+        asked.append(given)
+        if len(asked) > 1:
+            raise ValueError("two is too much")
+        return "adopted: one weight"
+
+    monkeypatch.setattr(Agent, "adopt", adopt, raising=False)
+    assert train("task=cartpole", *stub, "steps=40", f"run={tmp_path / 'stub'}") == 0
+    extra = [f"checkpoint={tmp_path / 'stub'}", "mode=bootstrap", "steps=20"]
+    assert train(*options("dreamerv3"), *extra, f"run={tmp_path / 'run'}") == 0
+    [(name, given, state)] = asked
+    assert name == "stub" and given["lr"] == 0.1 and set(state) == {"weight"}
+    assert "adopted: one weight" in train.out and "begins with the agent of" in train.out
+    message = train.error(*options("dreamerv3"), *extra, f"run={tmp_path / 'again'}")
+    assert message.endswith("cannot be taken over: two is too much")
+    message = train.error("task=catch", *options("dreamerv3")[2:], *extra)
+    assert "has task" in message and len(asked) == 2
 
 
 def test_a_dry_run_leaves_nothing(train, tmp_path, monkeypatch):
