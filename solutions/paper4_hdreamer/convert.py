@@ -182,7 +182,7 @@ def options_of(arguments: list[str]) -> dict[str, str]:
         raise UserError("name a flat agent and a new file: checkpoint=RUN out=FILE")
     if given["assign"] not in ("first", "slow") or given["partial"] not in ("true", "false"):
         raise UserError("assign is first or slow, partial is true or false")
-    if given["n_top"] and not given["n_top"].isdigit():
+    if given["n_top"] and not given["n_top"].isdecimal():
         raise UserError(f"n_top={given['n_top']} is not a number of categoricals")
     return given
 
@@ -200,11 +200,17 @@ def command(arguments: list[str]) -> int:
     module = agents.load("hdreamer", given["code"])
     if given["size"] and given["size"] not in module.SIZES:
         raise UserError(f"unknown size {given['size']!r}: {', '.join(module.SIZES)}")
-    wanted = options | {"n_top": options["stoch"] // 3} | module.SIZES.get(given["size"], {})
+    wanted = options | {"n_top": options["stoch"] // 3}
+    if given["size"]:  # an option that a size does not name has its default
+        sizes = asdict(module.Config(**module.SIZES[given["size"]]))
+        wanted |= {key: sizes[key] for key in (*SIZES, "n_top")}
     wanted |= {"n_top": int(given["n_top"])} if given["n_top"] else {}
     new_head = head | {"agent_name": "hdreamer", "code": given["code"], "agent": wanted}
     env = make(**head["task"])
-    agent = checkpoint.build_agent(new_head, env)
+    try:
+        agent = checkpoint.build_agent(new_head, env)
+    except ValueError as error:  # n_top is too large
+        raise UserError(str(error)) from None
     modules, left = state["agent"]["modules"], []
     order = None
     if given["assign"] == "slow":
