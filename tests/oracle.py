@@ -925,7 +925,7 @@ def world_losses(sequences: list[dict], p: dict, c, anchors=None) -> dict:
     return {name: x / count for name, x in total.items()} | {"steps": all_steps}
 
 
-# --- hDreamer: two levels of latents ---------------------------------------------------------------
+# --- hDreamer: two levels of latents --------------------------------------------------------------
 
 
 def bottom_prior_logits(h: list[float], top: list[list[float]], p: dict, classes: int):
