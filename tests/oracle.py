@@ -925,6 +925,56 @@ def world_losses(sequences: list[dict], p: dict, c, anchors=None) -> dict:
     return {name: x / count for name, x in total.items()} | {"steps": all_steps}
 
 
+# --- hDreamer: measures and conversion ------------------------------------------------------------
+
+
+def average(rows: list[list[float]]) -> list[float]:
+    """Of lists of equal length, entry by entry."""
+    return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+
+
+def perplexity(p: list[float]) -> float:
+    """exp of the entropy of a list of probabilities."""
+    return math.exp(-sum(x * math.log(x) for x in p if x))
+
+
+def two_hidden_layers(x: list[float], p: dict, name: str) -> list[float]:
+    """DreamerV3's prior network: twice dense, RMSNorm, SiLU, then dense."""
+    for i in (0, 2):
+        hidden = linear(x, p[f"{name}.{i}.weight"], p[f"{name}.{i}.bias"])
+        x = norm_silu(hidden, p[f"{name}.{i + 1}.weight"])
+    return linear(x, p[f"{name}.4.weight"], p[f"{name}.4.bias"])
+
+
+def sum_layer(parts: list[list[float]], p: dict, name: str) -> list[float]:
+    """A hidden layer that is the sum of products, RMSNorm and SiLU, then dense."""
+    hidden = norm_silu([sum(x) for x in zip(*parts, strict=True)], p[f"{name}.0.weight"])
+    return linear(hidden, p[f"{name}.1.weight"], p[f"{name}.1.bias"])
+
+
+def flat_posterior(h: list[float], embed: list[float], p: dict) -> list[float]:
+    """DreamerV3's posterior logits of one row, (S K,)."""
+    from_h = linear(h, p["post_h.weight"], p["post_h.bias"])
+    return sum_layer([from_h, linear(embed, p["post_embed.weight"], None)], p, "post_out")
+
+
+def two_level_logits(h: list[float], top: list[float], embed: list[float], p: dict) -> tuple:
+    """Of hDreamer, one row: top and bottom prior, top and bottom posterior. `top` (S_top K,)"""
+    both = linear(embed, p["post_embed.weight"], None)
+    half = len(both) // 2
+    from_h = linear(h, p["post_h.weight"], p["post_h.bias"])
+    from_delta = linear(h, p["delta.h_in.weight"], p["delta.h_in.bias"])
+    from_top = linear(top, p["delta.top_in.weight"], None)
+    bottom_prior = two_hidden_layers([*h, *top], p, "bottom_prior_mlp")
+    delta = sum_layer([from_delta, from_top, both[half:]], p, "delta.out")
+    return (
+        two_hidden_layers(h, p, "prior_mlp"),
+        bottom_prior,
+        sum_layer([from_h, both[:half]], p, "post_out"),
+        [p["gate"] * x + y for x, y in zip(bottom_prior, delta, strict=True)],
+    )
+
+
 # --- hDreamer: two levels of latents --------------------------------------------------------------
 
 
