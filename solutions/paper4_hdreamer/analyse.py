@@ -49,6 +49,7 @@ CONTEXT = 5  # rows that an open-loop prediction has seen
 COLUMNS, ROWS = 10, 4  # moments of an episode; drawings of each
 AGENTS = ("hdreamer", "dreamerv3")
 LEVELS = ("top", "bottom")
+PARTS = ("h", *LEVELS, "full")  # features whose controls are computed, or that classify
 
 
 @dataclass
@@ -119,11 +120,16 @@ def need_factors(make_env: Callable) -> None:
     env.reset(seed=0)
     names = factors_of(env)
     env.close()
-    if not all(any(name.startswith(f"{kind}/") for name in names) for kind in ("ego", "world")):
-        raise UserError(
-            "this task does not tell its true factors, ego/… and world/…: probes and information "
-            "need an environment with a method `factors`, such as task=gridworld"
-        )
+    need_both_kinds(
+        names, "are not told by this task, by a method `factors`, as task=gridworld has"
+    )
+
+
+def need_both_kinds(names, problem: str) -> None:
+    """Errors: UserError, where no factor is called ego/…, or none world/…."""
+    for kind in ("ego", "world"):
+        if not any(name.startswith(f"{kind}/") for name in names):
+            raise UserError(f"probes need true factors of both kinds: those of {kind}/ {problem}")
 
 
 def play(agent, make_env: Callable, episodes: int, seed: int) -> Episodes:
@@ -284,12 +290,12 @@ def probe(agent, make_env: Callable, episodes: int = 40, seed: int = 0, n_top: i
     """Linear probes of every feature for every factor, with controls.
 
     n_top    of a flat agent: latents in the first of two random groups
-    return   r2         {horizon: {feature: {factor: [R², low, high]}}}
-             accuracy   {feature: {factor: [balanced accuracy, low, high]}} of factors that are
-                        classes; cross_entropy the same in nats. Of the posterior alone
-             controls   {"untrained", "shuffled", "random split", "matched"}: as one entry of r2
-             index      {name: [F, low, high]}, the factorisation index
-             and what was probed: episodes, rows, top, bottom, factors, flat
+    return   r2         {"posterior", "prior, 1 ahead", …: {feature: {factor: [R², low, high]}}}
+             controls   {control: {feature: {factor: …}}} of the posterior, see `control`
+             index      {levels or control: [F, low, high]}, the factorisation index
+             accuracy   {feature: {factor: …}}, balanced, of factors that are classes; posterior
+             cross_entropy   the same in nats
+             and what was probed: flat, episodes, rows, classes, top, bottom, factors
 
     Intervals: 95 %, bootstrap over the episodes; the agent is one.
     errors   UserError: the task does not tell its factors; n_top
@@ -299,87 +305,95 @@ def probe(agent, make_env: Callable, episodes: int = 40, seed: int = 0, n_top: i
     need_factors(make_env)
     played, classes = play(agent, make_env, episodes, seed), agent.config.classes
     with seeded(agent, seed):
-        found = states(agent, played)
-    scores, index = {}, {}
-    for k, (h, codes) in found.items():
-        rows = Rows.at(k, h, codes, played, seed)
-        if len(np.unique(rows.episode)) < probes.FOLDS:  # episodes are shorter than this
-            continue
-        if k == 0:
-            here = rows
-        features = rows.features(levels, classes)
-        scores[k] = {name: rows.r_squared(x, rows.numbers) for name, x in features.items()}
-        index[f"{k} steps ahead" if k else "posterior"] = factorisation_index(
-            *(scores[k][level] for level in LEVELS)
-        )
+        found = {k: Rows.at(k, *x, played, seed) for k, x in states(agent, played).items()}
+    here, scores = found[0], {}
+    need_both_kinds(here.numbers, "never change as numbers")
+    for k, rows in found.items():
+        if len(np.unique(rows.episode)) >= probes.FOLDS:  # else episodes are shorter than this
+            features = rows.features(levels, classes)
+            name = f"prior, {k} ahead" if k else "posterior"
+            scores[name] = {key: rows.r_squared(x, rows.numbers) for key, x in features.items()}
     controls = control(agent, make_env, played, here, levels, seed)
-    for name, found in controls.items():
-        if name == "matched":
-            pairs = [(scores[0]["top"], x) for x in found.values()]
-            index |= {key: factorisation_index(*x) for key, x in zip(found, pairs, strict=True)}
-        elif name != "random split":
-            index[name] = factorisation_index(*(found[level] for level in LEVELS))
-    splits = controls.pop("random split")
-    index["random split"] = np.mean([factorisation_index(*pair) for pair in splits], 0)
+    controls |= matched(here, levels, classes, scores["posterior"], rng)
+    index = {
+        name: factorisation_index(*(found[level] for level in LEVELS))
+        for name, found in (scores | controls).items()
+    }
+    index["dealt at random"] = dealt(here, levels, classes, rng)
     accuracy, surprise = classify(here, levels, classes)
-    return {
-        "flat": not getattr(agent.config, "n_top", 0),
-        "episodes": episodes, "rows": len(here.h), "classes": classes,
-        "top": levels.top.tolist(), "bottom": levels.bottom.tolist(),
-        "factors": {name: y.shape[1] for name, y in here.numbers.items()},
-        "r2": {k: plain(x) for k, x in scores.items()},
+    return about(agent, episodes, here, levels) | {
+        "classes": classes, "factors": {name: y.shape[1] for name, y in here.numbers.items()},
+        "r2": plain(scores), "controls": plain(controls), "index": plain(index),
         "accuracy": plain(accuracy), "cross_entropy": plain(surprise),
-        "controls": plain(controls), "index": plain(index),
+    }  # fmt: skip
+
+
+def about(agent, episodes: int, rows: Rows, levels: Levels) -> dict:
+    """What a report says of its data."""
+    return {
+        "flat": not getattr(agent.config, "n_top", 0), "episodes": episodes, "rows": len(rows.h),
+        "top": levels.top.tolist(), "bottom": levels.bottom.tolist(),
     }  # fmt: skip
 
 
 def control(
     agent, make_env: Callable, played: Episodes, rows: Rows, levels: Levels, seed: int
 ) -> dict:
-    """What a probe finds where there is nothing to find, or in levels that are no levels.
+    """What a probe finds where there is nothing to find: {control: {feature: {factor: (1 + R,)}}}.
 
-    untrained      the same architecture before its first update
-    shuffled       the targets of other episodes
-    matched        the bottom level with as many units as the top one: its first principal
-                   components, or some of its categoricals. {name: {factor: (1 + R,)}}
-    random split   the agent's latents, dealt out to levels of the same sizes: (top, bottom) of each
+    shuffled    the targets are those of other episodes
+    untrained   the same architecture before its first update
     """
-    rng, classes = np.random.default_rng(seed), agent.config.classes
-    n_top, n_bottom = len(levels.top), len(levels.bottom)
+    classes = agent.config.classes
     with seeded(agent, seed):
-        h, codes = states(untrained(agent, make_env, seed), played, (0,))[0]
-    fresh = Rows.at(0, h, codes, played, seed)
-    mixed = probes.shuffle_episodes(rows.episode, rng)
-    others = {name: y[mixed] for name, y in rows.numbers.items()}
-    found = {"untrained": {}, "shuffled": {}}
-    names = ("h", *LEVELS)
-    for name, x in fresh.features(levels, classes).items():
-        if name in names:
-            found["untrained"][name] = fresh.r_squared(x, fresh.numbers)
-    for name, x in rows.features(levels, classes).items():
-        if name in names:
-            found["shuffled"][name] = rows.r_squared(x, others)
-    units = min(n_top, n_bottom) * classes
-    some = np.sort(rng.choice(levels.bottom, min(n_top, n_bottom), replace=False))
-    whole = rows.one_hot(levels.bottom, classes)
-    found["matched"] = {
-        f"bottom, {units} components": rows.r_squared(whole, rows.numbers, units),
-        f"bottom, {len(some)} latents": rows.r_squared(rows.one_hot(some, classes), rows.numbers),
+        blank = Rows.at(0, *states(untrained(agent, make_env, seed), played, (0,))[0], played, seed)
+    order = probes.shuffle_episodes(rows.episode, np.random.default_rng(seed))
+    others = {name: y[order] for name, y in rows.numbers.items()}
+    mine, blanks = rows.features(levels, classes), blank.features(levels, classes)
+    return {
+        "shuffled": {name: rows.r_squared(mine[name], others) for name in PARTS},
+        "untrained": {name: blank.r_squared(blanks[name], blank.numbers) for name in PARTS},
     }
-    deals = [Levels.deal(n_top + n_bottom, n_top, rng) for _ in range(SPLITS)]
-    found["random split"] = [
-        tuple(
-            rows.r_squared(rows.one_hot(x, classes), rows.numbers) for x in (deal.top, deal.bottom)
-        )
-        for deal in deals
-    ]
-    return found
+
+
+def matched(
+    rows: Rows, levels: Levels, classes: int, scores: dict, rng: np.random.Generator
+) -> dict:
+    """Both levels with as many units: the larger one reduced, as in `control`; {} where they are.
+
+    components   its first principal components
+    latents      some of its categoricals, chosen at random
+    """
+    small, large = sorted(LEVELS, key=lambda level: len(getattr(levels, level)))
+    count, of_large = len(getattr(levels, small)), getattr(levels, large)
+    if len(of_large) == count:
+        return {}
+    some = np.sort(rng.choice(of_large, count, replace=False))
+    whole, units = rows.one_hot(of_large, classes), count * classes
+    reduced = {
+        f"{large}: {units} components": rows.r_squared(whole, rows.numbers, units),
+        f"{large}: {count} latents": rows.r_squared(rows.one_hot(some, classes), rows.numbers),
+    }
+    return {name: {small: scores[small], large: found} for name, found in reduced.items()}
+
+
+def dealt(rows: Rows, levels: Levels, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """The factorisation index of levels of the same sizes, dealt out at random: the mean of SPLITS
+    such dealings, (1 + R,)."""
+    top, bottom = len(levels.top), len(levels.bottom)
+    found = []
+    for _ in range(SPLITS):
+        deal = Levels.deal(top + bottom, top, rng)
+        both = (rows.one_hot(latents, classes) for latents in (deal.top, deal.bottom))
+        found.append(factorisation_index(*(rows.r_squared(x, rows.numbers) for x in both)))
+    return np.mean(found, 0)
 
 
 def classify(rows: Rows, levels: Levels, classes: int) -> tuple[dict, dict]:
     """Balanced accuracy and cross-entropy {feature: {factor: (1 + R,)}} of factors in classes."""
-    accuracy, surprise = {}, {}
-    for name, x in rows.features(levels, classes).items():
+    accuracy, surprise, features = {}, {}, rows.features(levels, classes)
+    for name in PARTS:
+        x = features[name]
         for factor, y in rows.classes.items():
             probabilities = probes.logistic(x, y, rows.fold)
             given = y, probabilities, rows.episode, rows.counts
@@ -447,10 +461,7 @@ def information(
             probed.setdefault(name, {})[factor] = nats / total
     common, floor = probes.redundancy(top, bottom, rows.episode, rng)
     count = len(levels.top)
-    return {
-        "flat": not getattr(agent.config, "n_top", 0),
-        "episodes": episodes, "rows": len(rows.h),
-        "top": levels.top.tolist(), "bottom": levels.bottom.tolist(),
+    return about(agent, episodes, rows, levels) | {
         "entropy": {factor: round(nats, 4) for factor, nats in entropy.items()},
         "latents": shares,
         "best": {

@@ -11,8 +11,13 @@ LEVELS = ("top", "bottom")
 # --- pages ----------------------------------------------------------------------------------------
 
 
+def number(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no -0.00
+
+
 def cell(value: list[float]) -> str:
-    return "{:.2f} [{:.2f}, {:.2f}]".format(*value)
+    value, low, high = map(number, value)
+    return f"{value} [{low}, {high}]"
 
 
 def table(found: dict, corner: str = "") -> list[str]:
@@ -20,9 +25,16 @@ def table(found: dict, corner: str = "") -> list[str]:
     columns = list(next(iter(found.values())))
     lines = [f"| {' | '.join([corner, *columns])} |", "|---" * (len(columns) + 1) + "|"]
     for name, row in found.items():
-        cells = [cell(x) if isinstance(x, list) else f"{x:.2f}" for x in row.values()]
+        cells = [cell(x) if isinstance(x, list) else number(x) for x in row.values()]
         lines.append(f"| {' | '.join([name, *cells])} |")
     return [*lines, ""]
+
+
+def turned(found: dict) -> dict:
+    """{row: {column: x}} → {column: {row: x}}"""
+    return {
+        column: {row: x[column] for row, x in found.items()} for column in found[next(iter(found))]
+    }
 
 
 def head(title: str, report: dict) -> list[str]:
@@ -44,12 +56,16 @@ def probe_page(report: dict) -> str:
         "over its entries.",
         "",
     ]
-    for k, found in report["r2"].items():
-        title = f"Prior, {k} steps ahead" if k else "Posterior"
-        lines += [f"## {title}", "", *table(found, "R² of")]
-    lines += ["## Controls", "", "The posterior again.", ""]
-    for name, found in report["controls"].items():
-        lines += table({f"{name}: {key}": x for key, x in found.items()}, "R² of")
+    for title, found in report["r2"].items():
+        lines += [f"## {title.capitalize()}", "", *table(found, "R² of")]
+    lines += [
+        "## Controls of the posterior",
+        "",
+        "Shuffled: the targets of other episodes. Untrained: the same network before its first",
+        "update. Others: the larger level reduced to the size of the smaller one.",
+        "",
+        *table({f"{name}: {x}": y for name, f in report["controls"].items() for x, y in f.items()}),
+    ]
     if report["accuracy"]:
         title = "Balanced accuracy of factors that are classes"
         lines += [f"## {title}", "", *table(report["accuracy"])]
@@ -62,7 +78,7 @@ def probe_page(report: dict) -> str:
         "",
     ]
     found = {name: {"F": x, "verdict": verdict(x)} for name, x in report["index"].items()}
-    lines += ["| levels | F | |", "|---|---|---|"]
+    lines += ["| probe | F | |", "|---|---|---|"]
     lines += [f"| {name} | {cell(x['F'])} | {x['verdict']} |" for name, x in found.items()]
     return "\n".join(lines) + "\n"
 
@@ -74,27 +90,22 @@ def verdict(value: list[float]) -> str:
 
 
 def information_page(report: dict) -> str:
-    latents = {
-        f"{level}: latent {number}": {factor: x[place] for factor, x in report["latents"].items()}
-        for place, (level, number) in enumerate(
-            [(level, number) for level in LEVELS for number in report[level]]
-        )
-    }
+    best = {f"best of {level}": x for level, x in report["best"].items()}
     lines = head("Mutual information", report) + [
-        "All shares are of the factor's entropy, I/H(y). Numbers are cut at 8 quantiles.",
+        "Shares of a factor's entropy, I/H(y). Numbers are cut at 8 quantiles.",
         "",
-        *table({"H(y), nats": report["entropy"]}),
         "## A level together",
         "",
         "H(y) minus the cross-entropy of a linear probe on held-out episodes, a lower bound;",
         "brackets: 95 % bootstrap over episodes. Negative: the probe has learned nothing.",
         "",
-        *table(report["probe"]),
+        *table(turned({"H(y), nats": report["entropy"]} | report["probe"])),
         "## One latent",
         "",
         f"Miller-Madow, minus the mean of {probes.PERMUTATIONS} permutations of whole episodes.",
+        "All latents are in the picture.",
         "",
-        *table({f"best of {level}": x for level, x in report["best"].items()} | latents),
+        *table(turned(best)),
         "## Redundancy of the levels",
         "",
         "Mean I/√(H H) of a latent of the top and one of the bottom: "
@@ -138,7 +149,7 @@ def bars(axis, found: dict[str, dict]) -> None:
 def plot_probes(path: Path, report: dict) -> Path:
     """R² of the levels and their controls; over the horizon; and the factorisation index."""
     figure, axes = figure_of(1, 3, (15, 4.6), width_ratios=[2.2, 1.2, 1.6])
-    now, controls = report["r2"][0], report["controls"]
+    now, controls = report["r2"]["posterior"], report["controls"]
     names = ("top", "bottom", "h", "full")
     bars(axes[0], {name: now[name] for name in names})
     for place, name in enumerate(names[:3]):
@@ -155,8 +166,10 @@ def plot_probes(path: Path, report: dict) -> Path:
                 for found in report["r2"].values()
             ]
             axes[1].plot(lines, style, color=f"C{colour}", label=f"{level}: {kind}")
-    axes[1].set_xticks(range(len(report["r2"])), list(report["r2"]))
+    ahead = ["0" if name == "posterior" else name.split()[1] for name in report["r2"]]
+    axes[1].set_xticks(range(len(ahead)), ahead)
     axes[1].set(title="mean over factors", xlabel="steps ahead with the prior (0: posterior)")
+    axes[1].set_ylim(min(-0.02, axes[1].get_ylim()[0]), max(0.1, axes[1].get_ylim()[1]))
     axes[1].legend(fontsize=8)
     axes[1].grid(alpha=0.25)
     index = report["index"]
@@ -165,7 +178,9 @@ def plot_probes(path: Path, report: dict) -> Path:
     axes[2].plot(values[:, 0], places, "C0o")
     axes[2].axvline(0, color="0.5", lw=1)
     axes[2].set_yticks(places, list(index))
+    edge = max(0.1, 1.1 * np.abs(values).max())
     axes[2].set(title="factorisation index F", xlabel="reversed ← 0 → ego on top, world below")
+    axes[2].set_xlim(-edge, edge)
     axes[2].grid(alpha=0.25, axis="x")
     return save(figure, path)
 
@@ -210,11 +225,15 @@ def plot_openloop(path: Path, report: dict) -> Path:
 
 def plot_pictures(path: Path, found: dict[str, np.ndarray]) -> Path:
     """A row for each entry, time from left to right."""
-    figure, axes = figure_of(len(found), 1, (1.5 + len(found["real"]), 1.1 * len(found)))
-    for axis, (name, frames) in zip(axes, found.items(), strict=True):
-        frames = np.pad(frames, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=128)
-        axis.imshow(np.concatenate(list(frames), 1), interpolation="nearest")
-        axis.set_ylabel(name, rotation=0, ha="right", va="center", size=9)
-        axis.set_xticks([])
-        axis.set_yticks([])
+    rows = [
+        np.concatenate(list(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=128)), 1)
+        for x in found.values()
+    ]
+    figure, axis = figure_of(1, 1, (2.2 + len(found["real"]), 0.4 + len(found)))
+    axis.imshow(np.concatenate(rows), interpolation="nearest")
+    height = len(rows[0])
+    axis.set_yticks((np.arange(len(rows)) + 0.5) * height - 0.5, list(found))
+    axis.set_xticks([])
+    axis.set_xlabel("time")
+    axis.tick_params(length=0)
     return save(figure, path)
