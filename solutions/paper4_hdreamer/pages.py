@@ -74,7 +74,9 @@ def probe_page(report: dict) -> str:
         "## Factorisation index",
         "",
         "F = ½ [R² of ego (top - bottom) + R² of world (bottom - top)]. 1: the top level has all",
-        "of ego and nothing of the world, the bottom the reverse. 0: no such division.",
+        "of ego and nothing of the world, the bottom the reverse. 0: no such division. A larger",
+        "level knows more of all: `posterior above dealt` is F minus that of levels of the same",
+        "sizes, dealt out at random.",
         "",
     ]
     found = {name: {"F": x, "verdict": verdict(x)} for name, x in report["index"].items()}
@@ -129,7 +131,7 @@ def figure_of(rows: int, columns: int, size: tuple[float, float], **options):
 def save(figure, path: Path) -> Path:
     import matplotlib.pyplot as plt
 
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
     plt.close(figure)
     return path
 
@@ -181,6 +183,7 @@ def plot_probes(path: Path, report: dict) -> Path:
     edge = max(0.1, 1.1 * np.abs(values).max())
     axes[2].set(title="factorisation index F", xlabel="reversed ← 0 → ego on top, world below")
     axes[2].set_xlim(-edge, edge)
+    axes[2].locator_params(axis="x", nbins=6)
     axes[2].grid(alpha=0.25, axis="x")
     return save(figure, path)
 
@@ -190,7 +193,8 @@ def plot_information(path: Path, report: dict) -> Path:
     factors, latents = list(report["latents"]), np.array(list(report["latents"].values())).T
     height = max(4.6, 0.22 * len(latents) + 2)
     figure, axes = figure_of(1, 2, (15, height), width_ratios=[1, 1.3])
-    image = axes[0].imshow(latents, aspect="auto", vmin=0, interpolation="nearest")
+    most = max(0.1, latents.max())  # noise is to look like noise
+    image = axes[0].imshow(latents, aspect="auto", vmin=0, vmax=most, interpolation="nearest")
     figure.colorbar(image, ax=axes[0]).ax.set_title("I/H(y)", size=9)
     axes[0].axhline(len(report["top"]) - 0.5, color="w", lw=2)
     axes[0].set_xticks(range(len(factors)), factors, rotation=40, ha="right", size=8)
@@ -201,6 +205,7 @@ def plot_information(path: Path, report: dict) -> Path:
     bars(axes[1], {name: report["probe"][name] for name in names})
     axes[1].set(title="a level together (lower bound, by a linear probe)", ylabel="I/H(y)")
     axes[1].tick_params(axis="x", labelsize=8)
+    axes[1].set_ylim(0, max(0.1, axes[1].get_ylim()[1]))
     axes[1].legend(fontsize=8)
     return save(figure, path)
 

@@ -315,8 +315,9 @@ def factorisation_index(top: dict, bottom: dict):
     return        ½ [(ego(top) - ego(bottom)) + (world(bottom) - world(top))], ego and world being
                   means over their factors; 1: fully as said, 0: no difference, -1: the reverse
 
-    A negative R² counts as 0: a probe worse than a guess knows nothing. Dealing out latents at
-    random gives 0 on average, also where one level is larger, if it gains as much on either kind.
+    A negative R² counts as 0: a probe worse than a guess knows nothing. Levels of one size, dealt
+    out at random, give 0 on average. A larger one knows more of whatever is known at all: compare
+    with levels of the same sizes, dealt out at random.
     """
     # EXERCISE 4.18: means by the kind of factor, then both differences
     known = {}

@@ -221,15 +221,29 @@ def test_the_larger_level_is_reduced_to_the_size_of_the_smaller_one():
     top = report["r2"]["posterior"]["top"]
     assert all(report["controls"][name]["top"] == top for name in names)
     assert {"dealt at random", *names} < set(report["index"])
+    f, chance, above = (
+        report["index"][name][0]
+        for name in ("posterior", "dealt at random", "posterior above dealt")
+    )
+    assert above == pytest.approx(f - chance, abs=2e-4)
     again = probe(agent, Drift, EPISODES)
     assert again == report  # nothing is left to chance but the seed
 
 
 def test_a_level_has_the_information_of_its_factor():
     report = information(known(), Drift, 20)
-    # One's own place is often at an edge: the code's equal widths are not quantiles.
-    assert report["latents"]["ego/position"][0] > 0.5 > 0.05 > report["latents"]["ego/position"][1]
-    assert report["latents"]["world/position"][1] > 0.8
+    played = play(known(), Drift, 20, 0)
+    for number, factor in enumerate(("ego/position", "world/position")):
+        x = played.factors[factor][:, 1:].ravel()
+        code, y = ((x + 1) * 4).astype(int).clip(0, 7), analyse.probes.quantile_bins(x)
+        joint = np.histogram2d(code, y, bins=(8, y.max() + 1))[0] / len(x)
+        alone = joint.sum(1, keepdims=True) * joint.sum(0)
+        here = joint > 0
+        nats = (joint[here] * np.log(joint[here] / alone[here])).sum()
+        p = joint.sum(0)
+        share = nats / -(p * np.log(p)).sum()  # the code's widths are equal, quantiles are not
+        assert report["latents"][factor][number] == pytest.approx(share, abs=0.06)
+        assert abs(report["latents"][factor][1 - number]) < 0.05
     assert report["best"]["bottom"]["world/position"] == report["latents"]["world/position"][1]
     given = report["probe"]
     assert given["bottom given top"]["world/position"][0] > 0.7
@@ -239,6 +253,21 @@ def test_a_level_has_the_information_of_its_factor():
     assert report["entropy"]["ego/heading"] == pytest.approx(
         -np.log([1 / 6, 2 / 3]) @ [1 / 3, 2 / 3], abs=0.1
     )
+
+
+def test_levels_dealt_at_random_are_the_zero_of_the_index():
+    """12 latents that know the world alone: a larger bottom level looks factorised, and is not."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(4, size=(600, 12))
+    world = codes.sum(1, keepdims=True).astype(float)
+    numbers = {"ego/x": rng.normal(size=(600, 1)), "world/y": world}
+    episode = np.repeat(np.arange(20), 30)
+    fold = analyse.probes.episode_folds(episode, 4, rng)
+    counts = analyse.probes.resamples(episode, rng)
+    rows = analyse.Rows(np.zeros((600, 1)), codes, numbers, {}, fold, episode, counts)
+    found = analyse.dealt(rows, Levels(np.arange(4), np.arange(4, 12)), 4, rng)
+    assert found[0] == pytest.approx(0.5 * (8 / 12 - 4 / 12), abs=0.03)
+    assert found.shape == (1 + analyse.probes.RESAMPLES,) and found[1:].std() < 0.05
 
 
 # --- levels at work -------------------------------------------------------------------------------
