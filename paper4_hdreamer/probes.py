@@ -273,7 +273,11 @@ def permutation_floor(
 def excess_information(
     x: np.ndarray, y: np.ndarray, episode: np.ndarray, rng: np.random.Generator
 ) -> float:
-    """I(x; y) above its permutation floor, nats. (N,) int, (N,) int"""
+    """I(x; y) above its permutation floor, nats. (N,) int, (N,) int
+
+    Too small by the floor where x does know y: a factor that stays the same for whole episodes has
+    a high one, because a few episodes cannot prove much about it.
+    """
     return mutual_information(x, y) - permutation_floor(x, y, episode, rng)
 
 
