@@ -20,7 +20,7 @@ import numpy as np
 
 FOLDS = 4  # of which each episode is once held out
 ALPHAS = 10.0 ** np.arange(-3, 2)  # of the ridge, added to a correlation matrix
-COSTS = (1e-4, 3e-3, 1e-1)  # of the logistic probe: C of scikit-learn, the inverse of a penalty
+COSTS = (1e-4, 1e-2, 1.0)  # of the logistic probe: C of scikit-learn, the inverse of a penalty
 RESAMPLES = 1000  # of the bootstrap
 PERMUTATIONS = 200  # of the floor of the mutual information
 BINS = 8  # quantiles of a continuous factor
