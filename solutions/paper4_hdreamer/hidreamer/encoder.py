@@ -22,8 +22,9 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int = 4, size: int = 84, units: int = 512):
         super().__init__()
+        first = (8, 4) if size >= 64 else (4, 2)  # kernel and stride: small pictures keep detail
         self.trunk = nn.Sequential(
-            nn.Conv2d(channels, 32, 8, 4), nn.ReLU(),
+            nn.Conv2d(channels, 32, *first), nn.ReLU(),
             nn.Conv2d(32, 64, 4, 2), nn.ReLU(),
             nn.Conv2d(64, 64, 3, 1), nn.ReLU(), nn.Flatten(),
         )  # fmt: skip
