@@ -27,8 +27,8 @@ MISTAKES = {
         (
             DEAL,
             "    return rng.permutation(len(episode)) % count\n",
-            "you deal out rows: an episode's rows, near copies of each other, are then in several "
-            "folds, and the probe is judged on what it has learned from",
+            "you deal out rows: an episode's rows, near copies of each other, are then in "
+            "several folds, and the probe is judged on what it has learned from",
         ),
         (
             DEAL,
@@ -44,20 +44,20 @@ MISTAKES = {
         (
             DEAL,
             "    return episode % count\n",
-            "you take the episode's number modulo the folds: numbers are any, so the folds may be "
-            "of any size, and nothing is random",
+            "you take the episode's number modulo the folds: numbers are any, so the folds may "
+            "be of any size, and nothing is random",
         ),
         (
             "rng.permutation(len(names)) % count",
             "rng.integers(count, size=len(names))",
-            "you draw each episode's fold by itself: the folds come out unequal, some empty. Shuffle "
-            "the episodes, then deal them out in turn",
+            "you draw each episode's fold by itself: the folds come out unequal, some empty. "
+            "Shuffle the episodes, then deal them out in turn",
         ),
         (
             "rng.permutation(len(names)) % count",
             "rng.permutation(len(names)) // count",
-            "you divide by the number of folds: that makes groups of `count` episodes, not `count` "
-            "groups",
+            "you divide by the number of folds: that makes groups of `count` episodes, not "
+            "`count` groups",
         ),
         (
             "return fold[number]",
@@ -73,8 +73,8 @@ MISTAKES = {
         (
             "return fold[number]",
             "return np.repeat(fold, np.unique(episode, return_counts=True)[1])",
-            "you repeat the folds in the order of the sorted numbers: the episodes stand in another "
-            "order, so some get rows of two folds",
+            "you repeat the folds in the order of the sorted numbers: the episodes stand in "
+            "another order, so some get rows of two folds",
         ),
         (
             "rng.permutation(len(names)) % count",
@@ -84,7 +84,8 @@ MISTAKES = {
         (
             "rng.permutation(len(names)) % count",
             "np.random.default_rng(0).permutation(len(names)) % count",
-            "you draw from a generator of your own with a fixed seed: the folds are always the same",
+            "you draw from a generator of your own with a fixed seed: the folds are always the "
+            "same",
         ),
         (
             "rng.permutation(len(names)) % count",
@@ -104,8 +105,8 @@ MISTAKES = {
         (
             "return fold[number]",
             "return fold[number] == 0",
-            "you return which rows are held out first: wanted is the number of the fold, since each "
-            "is held out once",
+            "you return which rows are held out first: wanted is the number of the fold, since "
+            "each is held out once",
         ),
         (
             "rng.permutation(len(names)) % count",
@@ -117,8 +118,8 @@ MISTAKES = {
         (
             "sum() + (len(p) - 1)",
             "sum() - (len(p) - 1)",
-            "your correction has the wrong sign: an estimated entropy is too small, so (m - 1) / 2N "
-            "is added to each",
+            "your correction has the wrong sign: an estimated entropy is too small, so (m - 1) / "
+            "2N is added to each",
         ),
         (
             " + " + CORRECTION,
@@ -150,14 +151,15 @@ MISTAKES = {
         (
             CORRECTION,
             "(len(p) - 1) / (2 * len(x)) * (len(entropies) < 2)",
-            "you correct H(x) and H(y) alone: the joint entropy, with the most classes, is too small "
-            "by most",
+            "you correct H(x) and H(y) alone: the joint entropy, with the most classes, is too "
+            "small by most",
         ),
         (
             MARGINALS,
             """\
         p = counts / len(x)
-        cells = (len(np.bincount(x)), len(np.bincount(y)), len(np.bincount(x)) * len(np.bincount(y)))
+        kinds = [len(np.bincount(a)) for a in (x, y)]
+        cells = (*kinds, kinds[0] * kinds[1])
         entropies.append(
             -(p * np.log(p)).sum() + (cells[len(entropies)] - 1) / (2 * len(x))
         )
@@ -174,8 +176,8 @@ MISTAKES = {
             -(p * np.log(p)).sum() + (cells[len(entropies)] - 1) / (2 * len(x))
         )
 """,
-            "you count every pair of the classes that occur: the joint entropy's m is the number of "
-            "pairs that occur together",
+            "you count every pair of the classes that occur: the joint entropy's m is the number "
+            "of pairs that occur together",
         ),
         (
             "np.log(p)).sum()",
@@ -195,7 +197,8 @@ MISTAKES = {
         (
             "x * (y.max() + 1) + y",
             "x * (x.max() + 1) + y",
-            "you multiply x by its own number of classes: where y has more, two pairs get one number",
+            "you multiply x by its own number of classes: where y has more, two pairs get one "
+            "number",
         ),
         (
             "x * (y.max() + 1) + y",
@@ -205,8 +208,8 @@ MISTAKES = {
         (
             "        counts = counts[counts > 0]\n",
             "",
-            "you take the logarithm of 0: a class that never occurs adds nothing, neither entropy "
-            "nor correction",
+            "you take the logarithm of 0: a class that never occurs adds nothing, neither "
+            "entropy nor correction",
         ),
         (
             JOIN,
@@ -235,7 +238,7 @@ MISTAKES = {
         ),
         (
             JOIN,
-            "(entropies[0] + entropies[1] - entropies[2]) * np.ones(())",
+            "np.asarray(entropies[0] + entropies[1] - entropies[2])",
             "you return an array: wanted is a Python float",
         ),
     ],
@@ -243,20 +246,20 @@ MISTAKES = {
         (
             CIRCLE,
             "    order = rng.permutation(len(pieces))\n",
-            "an episode may keep its place in your order, and bring its true information into the "
-            "floor",
+            "an episode may keep its place in your order, and bring its true information into "
+            "the floor",
         ),
         (
             PLACED,
             "    return rng.permutation(len(episode))\n",
-            "you shuffle single steps: then nothing changes slowly any more, and the floor is too "
-            "low. Whole episodes change places",
+            "you shuffle single steps: then nothing changes slowly any more, and the floor is "
+            "too low. Whole episodes change places",
         ),
         (
             PLACED,
             "    return np.concatenate([rng.permutation(piece) for piece in pieces])\n",
-            "you shuffle the steps of each episode and leave it in its place: steps stay, episodes "
-            "move",
+            "you shuffle the steps of each episode and leave it in its place: steps stay, "
+            "episodes move",
         ),
         (
             "[pieces[i] for i in order]",
@@ -271,8 +274,8 @@ MISTAKES = {
         (
             PLACED,
             "    return np.roll(np.arange(len(episode)), rng.integers(1, max(2, len(episode))))\n",
-            "you move all rows on by a random number of steps, which cuts an episode in two: move "
-            "whole episodes",
+            "you move all rows on by a random number of steps, which cuts an episode in two: "
+            "move whole episodes",
         ),
         (
             CIRCLE,
@@ -282,19 +285,14 @@ MISTAKES = {
         (
             CIRCLE,
             "    order = np.roll(np.arange(len(pieces)), rng.integers(1, max(2, len(pieces))))\n",
-            "you move all episodes on by one random number of places, so neighbours stay neighbours: "
-            "the order is to be random",
+            "you move all episodes on by one random number of places, so neighbours stay "
+            "neighbours: the order is to be random",
         ),
         (
             CIRCLE,
             "    order = np.arange(len(pieces))[::-1]\n",
-            "you reverse the episodes: nothing is random, and the middle one of an odd number stays",
-        ),
-        (
-            "order[circle] = np.roll(circle, 1)",
-            "order[:] = np.roll(circle, 1)",
-            "you turn a random order by one place, which is a random order again: some episodes keep "
-            "their place",
+            "you reverse the episodes: nothing is random, and the middle one of an odd number "
+            "stays",
         ),
         (
             "np.roll(circle, 1)",
@@ -309,8 +307,8 @@ MISTAKES = {
         (
             PIECES,
             "pieces = [np.flatnonzero(episode == i) for i in np.unique(episode)]",
-            "np.unique sorts the episodes by number: none keeps its place among the sorted ones, but "
-            "some do among the rows",
+            "np.unique sorts the episodes by number: none keeps its place among the sorted ones, "
+            "but some do among the rows",
         ),
         (
             PIECES,
@@ -360,14 +358,14 @@ MISTAKES = {
         (
             "0.5 * (ego + world)",
             "-0.5 * (ego + world)",
-            "your index has the wrong sign, as when levels or kinds are exchanged: it is positive "
-            "where the top knows oneself and the bottom the world",
+            "your index has the wrong sign, as when levels or kinds are exchanged: it is "
+            "positive where the top knows oneself and the bottom the world",
         ),
         (
             "0.5 * (ego + world)",
             "0.5 * (ego - world)",
-            "you take top - bottom for both kinds, which says which level knows more at all: of the "
-            "world it is bottom - top",
+            "you take top - bottom for both kinds, which says which level knows more at all: of "
+            "the world it is bottom - top",
         ),
         (
             "0.5 * (ego + world)",
@@ -377,8 +375,8 @@ MISTAKES = {
         (
             "0.5 * (ego + world)",
             "0.5 * world",
-            "you leave out what is about oneself: a bottom level that simply knows more of all would "
-            "do well",
+            "you leave out what is about oneself: a bottom level that simply knows more of all "
+            "would do well",
         ),
         (
             "0.5 * (ego + world)",
@@ -397,14 +395,14 @@ MISTAKES = {
             mine = [x for name, x in scores.items() if name.startswith(f"{kind}/")]
             known[level, kind] = np.maximum(sum(mine) / len(mine), 0)
 """,
-            "you cut off the mean at 0: cut off each factor's R² first, else a negative one takes "
-            "from the others",
+            "you cut off the mean at 0: cut off each factor's R² first, else a negative one "
+            "takes from the others",
         ),
         (
             "np.maximum(x, 0)",
             "max(x, 0)",
-            "you compare an array with max(x, 0), which is for single numbers: np.maximum(x, 0) does "
-            "it entry by entry",
+            "you compare an array with max(x, 0), which is for single numbers: np.maximum(x, 0) "
+            "does it entry by entry",
         ),
         (
             "np.maximum(x, 0)",
@@ -429,8 +427,8 @@ MISTAKES = {
         (
             "sum(mine) / len(mine)",
             "np.mean(mine)",
-            "you average over the entries of the arrays too: the mean is over factors, each entry by "
-            "itself",
+            "you average over the entries of the arrays too: the mean is over factors, each "
+            "entry by itself",
         ),
         (
             "sum(mine) / len(mine)",
