@@ -20,6 +20,11 @@ def episodes(numbers, lengths) -> np.ndarray:
     return np.repeat(numbers, lengths)
 
 
+def plain(value):
+    """Python's numbers and lists: a float of numpy is as good."""
+    return np.asarray(value).tolist()
+
+
 def kind(values) -> str:
     """int or float or bool, of whatever size."""
     return {"i": "int", "u": "int", "f": "float", "b": "bool"}.get(values.dtype.kind, "other")
@@ -65,10 +70,10 @@ def whole_episodes_in_folds(code):
 @check(
     "4.15",
     "the folds hold equally many episodes, or one more",
-    "7 episodes in 3 folds, 7 in 7, 5 in 4, 6 in 2, 3 in 1; lengths 4 1 6 2 5 3 7, 100 seeds",
+    "7 episodes in 3 folds, 7 in 7, 5 in 4, 4 in 2, 3 in 1; lengths 4 1 6 2 5 3 7, 100 seeds",
 )
 def folds_of_equal_size(code):
-    for total, count in ((7, 3), (7, 7), (5, 4), (6, 2), (3, 1)):
+    for total, count in ((7, 3), (7, 7), (5, 4), (4, 2), (3, 1)):
         some = [part[:total] for part in SEVEN]
         dealt = deals(code, count, *some)
         if any(fold.shape != (sum(some[1]),) for fold in dealt):
@@ -120,7 +125,7 @@ Y = [1, 0, 1, 4, 1, 1, 0, 4, 0, 1, 1, 0, 0, 1, 1, 1, 4, 1, 1, 1, 0, 0, 4]  # of 
 
 
 def information(code, x, y):
-    return code.probes.mutual_information(np.array(x), np.array(y))
+    return plain(code.probes.mutual_information(np.array(x), np.array(y)))
 
 
 def entropy_of(*counts: int) -> float:
@@ -164,7 +169,7 @@ def information_of_nothing(code):
 @check(
     "4.16",
     "only classes and pairs that occur count, whatever their numbers",
-    "23 pairs; x of 0 2 3 5, y of 0 1 4, in 9 of 12 combinations; then other numbers for the same",
+    "23 pairs; x of 0 2 3 5, y of 0 1 4, in 10 of 12 combinations; then other numbers for the same",
 )
 def classes_that_occur(code):
     want = oracle.corrected_information(X, Y)
@@ -189,7 +194,8 @@ def information_is_a_number(code):
     x, y = np.array(X), np.array(Y)
     got = code.probes.mutual_information(x, y)
     yield "is it a float?", isinstance(got, float), True
-    yield "second call", code.probes.mutual_information(x, y), oracle.corrected_information(X, Y)
+    want = oracle.corrected_information(X, Y)
+    yield "second call", plain(code.probes.mutual_information(x, y)), want
     yield "x after the calls", x, X
     yield "y after the calls", y, Y
 
@@ -305,6 +311,10 @@ def nothing_of_its_own(code):
 # --- 4.18 factorisation_index ---------------------------------------------------------------------
 
 
+def index(code, top: dict, bottom: dict):
+    return plain(code.probes.factorisation_index(top, bottom))
+
+
 def scores(ego, world, **others) -> dict:
     """R² by factor. One name of the world has `ego` inside."""
     names = ["ego/position", "ego/velocity", "ego/heading"][: len(ego)]
@@ -320,15 +330,14 @@ def scores(ego, world, **others) -> dict:
 def index_by_hand(code):
     top = scores([0.9, 0.5, 0.1], [0.3, 0.1])
     bottom = scores([0.4, 0.1, 0.1], [0.8, 0.4])
-    index = code.probes.factorisation_index
-    yield "index", index(top, bottom), 0.35
-    yield "levels exchanged", index(bottom, top), -0.35
-    yield "top against itself", index(top, top), 0.0
+    yield "index", index(code, top, bottom), 0.35
+    yield "levels exchanged", index(code, bottom, top), -0.35
+    yield "top against itself", index(code, top, top), 0.0
     flat = scores([0.2], [0.7])
-    yield "both the same of the world", index(scores([0.8], [0.7]), flat), 0.3
-    yield "both the same of oneself", index(scores([0.2], [0.1]), flat), 0.3
+    yield "both the same of the world", index(code, scores([0.8], [0.7]), flat), 0.3
+    yield "both the same of oneself", index(code, scores([0.2], [0.1]), flat), 0.3
     backwards = dict(reversed(bottom.items()))
-    yield "factors of the bottom named in reverse", index(top, backwards), 0.35
+    yield "factors of the bottom named in reverse", index(code, top, backwards), 0.35
 
 
 @check(
@@ -338,12 +347,11 @@ def index_by_hand(code):
     ".2, world .5: ½ [(.3 - .1) + (.5 - 0)]",
 )
 def index_of_extremes(code):
-    index = code.probes.factorisation_index
     top, bottom = scores([1.0], [0.0]), scores([0.0], [1.0])
-    yield "index", index(top, bottom), 1.0
-    yield "levels exchanged", index(bottom, top), -1.0
+    yield "index", index(code, top, bottom), 1.0
+    yield "levels exchanged", index(code, bottom, top), -1.0
     top, bottom = scores([0.6, -2.0], [-0.4]), scores([-9.0, 0.2], [0.5])
-    yield "index with negative R²", index(top, bottom), 0.35
+    yield "index with negative R²", index(code, top, bottom), 0.35
 
 
 @check(
@@ -357,11 +365,10 @@ def index_of_arrays(code):
     bottom = scores(
         [np.array([0.2, 0.4, 0.0]), np.array([0.0, 0.2, 0.5])], [np.array([0.6, -2.0, 0.1])]
     )
-    index = code.probes.factorisation_index
-    yield "index", index(top, bottom), [0.4, 0.05, -0.125]
+    yield "index", index(code, top, bottom), [0.4, 0.05, -0.125]
     square = [{k: np.stack([x, x[::-1]]) for k, x in part.items()} for part in (top, bottom)]
     want = [[0.4, 0.05, -0.125], [-0.125, 0.05, 0.4]]
-    yield "of arrays (2, 3)", index(*square), want
+    yield "of arrays (2, 3)", index(code, *square), want
     yield "top's first factor after the calls", top["ego/position"], [0.9, 0.5, -1.0]
     yield "bottom's last after the calls", bottom["world/food"], [0.6, -2.0, 0.1]
 
@@ -375,5 +382,5 @@ def other_names(code):
     top = scores([0.8], [0.1], action=1.0, reward=0.3)
     bottom = scores([0.2], [0.5], action=0.0, reward=0.7)
     before = dict(top)
-    yield "index", code.probes.factorisation_index(top, bottom), 0.5
+    yield "index", index(code, top, bottom), 0.5
     yield "top after the call", top, before

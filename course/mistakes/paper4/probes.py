@@ -43,6 +43,13 @@ MISTAKES = {
         ),
         (
             DEAL,
+            "    starts = np.diff(episode, prepend=episode[0] - 1) != 0\n"
+            "    return (np.cumsum(starts) - 1) % count\n",
+            "you deal out the episodes as they come, one after the other: those that are `count` "
+            "places apart are always together. Shuffle them first",
+        ),
+        (
+            DEAL,
             "    return episode % count\n",
             "you take the episode's number modulo the folds: numbers are any, so the folds may "
             "be of any size, and nothing is random",
