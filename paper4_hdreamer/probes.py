@@ -254,7 +254,7 @@ def shuffle_episodes(episode: np.ndarray, rng: np.random.Generator) -> np.ndarra
     return    (N,) int   a permutation of 0 to N - 1: each episode's rows in one piece and in their
                          order, the pieces in a random order in which none has its old place (the
                          first comes not first, the second not second, …; one alone stays).
-                         It may have any other; they are not merely all moved on by equally many
+                         It may come to any other. Moving all on by equally many is not enough
 
     What x and y[rows] still share is the floor of a measure: chance, given how slowly both change.
     Single steps in any order would give a floor that is too low. An episode that stays in its place
