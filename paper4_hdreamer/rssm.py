@@ -84,14 +84,14 @@ class HierarchicalRSSM(flat.RSSM):
         return self.post_out(self.post_h(h) + embed_in).unflatten(-1, (-1, self.classes))
 
     def bottom_posterior(self, h: Tensor, top: Tensor, embed_in: Tensor) -> Tensor:
-        """Logits of q(z_bottom | h, z_top, x): the bottom prior plus what `delta` makes of x.
+        """Logits of q(z_bottom | h, z_top, x): `self.gate` times the bottom prior, plus the delta.
 
         h, top     (..., H), (..., S_top, K)   top: a sample of the top posterior
-        embed_in   (..., U)
-        return     (..., S_bottom, K)
+        embed_in   (..., U)   the half of `post_embed` that is the delta's
+        return     (..., S_bottom, K)   raw logits
 
-        `delta` keeps the gradient of `top`, through which the top level learns what helps below;
-        the prior gives none (`residual_logits`).
+        `self.delta` returns flat logits. It keeps the gradient of `top`, through which the top
+        level learns what helps below; the prior gives none (`residual_logits`).
         """
         # EXERCISE 4.5: residual of the bottom prior and the delta (needs 4.1 4.4)
         # TODO: your code here (the reference takes 2 lines)
@@ -107,7 +107,10 @@ class HierarchicalRSSM(flat.RSSM):
         keep        (B,)     0 where an episode begins
         action_in   (B, U)   has forgotten already
         embed_in    (B, 2 U)   the half of the top posterior, then that of the delta
-        return      h (B, H), z (B, S, K), posterior logits (B, S, K)
+        return      h (B, H), z (B, S, K), raw posterior logits (B, S, K), the top level first
+
+        The bottom posterior sees the sample of the top level that is returned in z, with its
+        gradient.
         """
         # EXERCISE 4.6: forget, sequence model, then posterior by posterior (needs 4.5)
         # TODO: your code here (the reference takes 7 lines)
@@ -130,6 +133,9 @@ class HierarchicalRSSM(flat.RSSM):
         """The next state of a dream: no observation, so no posterior and no delta.
 
         (N, H), (N, S, K), (N, A) → (N, H), (N, S, K)
+
+        `sequence_model` takes `a_in` of the bounded action. z_bottom is drawn from its prior given
+        the z_top that has just been drawn.
         """
         # EXERCISE 4.8: the sequence model, then one prior after the other (needs 4.4)
         # TODO: your code here (the reference takes 3 lines)
@@ -182,7 +188,16 @@ class WorldModel(flat.WorldModel):
             )  # fmt: skip
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor], dict]:
-        """As paper 3's `WorldModel.loss`, with the KL of two levels and what to watch of them."""
+        """As paper 3's `WorldModel.loss`, with the KL of two levels and what to watch of them.
+
+        batch    rows (B, T, ...) with the state before the first row as `h` (B, H), `z` (B, S, K)
+        return   scalar; h (B, T, H) and z (B, T, S, K) with gradient; metrics
+
+        `losses` are (B, T) each, with their scales: dyn, rep, reward, continue, and one of each key
+        that the decoder predicts. The config scales dyn, rep, images and vectors, and has `n_top`,
+        `free_nats`, `unimix` and `free_nats_mode` for the KL. What follows the hole needs `h`, `z`,
+        and the raw logits `posterior` and `prior` of both levels, under these names.
+        """
         if not self.config.n_top:
             return super().loss(batch)
         c = self.config

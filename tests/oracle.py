@@ -973,3 +973,124 @@ def two_level_logits(h: list[float], top: list[float], embed: list[float], p: di
         sum_layer([from_h, both[:half]], p, "post_out"),
         [p["gate"] * x + y for x, y in zip(bottom_prior, delta, strict=True)],
     )
+
+
+# --- hDreamer: two levels of latents --------------------------------------------------------------
+
+
+def bottom_prior_logits(h: list[float], top: list[list[float]], p: dict, classes: int):
+    """Two hidden layers of [h, z_top]."""
+    return grouped(hidden_layers([*h, *sum(top, [])], p, 2, "bottom_prior_mlp."), classes)
+
+
+def delta_logits(h: list[float], top: list[list[float]], embed_in: list[float], p: dict, classes):
+    """One hidden layer of [h, z_top, embedding], as the sum of its three products."""
+    from_h = linear(h, p["delta.h_in.weight"], p["delta.h_in.bias"])
+    from_top = linear(sum(top, []), p["delta.top_in.weight"], None)
+    hidden = [sum(x) for x in zip(from_h, from_top, embed_in, strict=True)]
+    hidden = norm_silu(hidden, p["delta.out.0.weight"])
+    return grouped(linear(hidden, p["delta.out.1.weight"], p["delta.out.1.bias"]), classes)
+
+
+def bottom_posterior_logits(h, top, embed_in: list[float], p: dict, classes: int, prior=None):
+    """gate · prior + delta. prior: of a first pass, for slopes, because it is a constant."""
+    prior = prior or bottom_prior_logits(h, top, p, classes)
+    delta = delta_logits(h, top, embed_in, p, classes)
+    return [
+        [p["gate"] * a + b for a, b in zip(*pair, strict=True)]
+        for pair in zip(prior, delta, strict=True)
+    ]
+
+
+def two_level_step(h, z, action, top_in, bottom_in, p: dict, c, fixed=None, action_in=None) -> dict:
+    """One step of hDreamer's filter: h, z (S, K), post and prior of both levels, the top one first.
+
+    c           n_top, classes, unimix
+    fixed       what a first pass returned, for slopes
+    action_in   takes the place of the embedded action
+    """
+    h = block_gru(h, sum(z, []), action, p, action_in)
+    post = posterior_logits(h, top_in, p, c.classes)
+    top = mixed_sample(post, c.unimix, fixed and fixed["post"][: c.n_top])
+    constant = fixed and fixed["prior"][c.n_top :]
+    below = bottom_posterior_logits(h, top, bottom_in, p, c.classes, constant)
+    bottom = mixed_sample(below, c.unimix, fixed and fixed["post"][c.n_top :])
+    given = fixed["z"][: c.n_top] if fixed else top  # a constant in the bottom prior of the KL
+    prior = prior_logits(h, p, c.classes) + bottom_prior_logits(h, given, p, c.classes)
+    return {"h": h, "z": top + bottom, "post": post + below, "prior": prior}
+
+
+def two_level_filter(embeds, actions, is_first, h, z, p: dict, c, anchors=None) -> list[dict]:
+    """One sequence, filtered by hDreamer. anchors: what a first pass returned, for slopes."""
+    steps = []
+    for t in range(len(embeds)):
+        action = bounded(actions[t])
+        if is_first[t]:
+            h, action = [0.0] * len(h), [0.0] * len(action)
+            z = [[0.0] * c.classes for _ in z]
+        embed_in = linear(embeds[t], p["post_embed.weight"], None)
+        halves = grouped(embed_in, len(embed_in) // 2)
+        steps.append(two_level_step(h, z, action, *halves, p, c, anchors and anchors[t]))
+        h, z = steps[-1]["h"], steps[-1]["z"]
+    return steps
+
+
+def two_level_dream_step(h, z, action: list[float], p: dict, c) -> tuple[list, list]:
+    """The next h and z (S, K) of hDreamer's dream: one prior after the other."""
+    h = block_gru(h, sum(z, []), bounded(action), p)
+    top = mixed_sample(prior_logits(h, p, c.classes), c.unimix)
+    return h, top + mixed_sample(bottom_prior_logits(h, top, p, c.classes), c.unimix)
+
+
+def level_nats(c) -> tuple[float, float]:
+    """Free nats of the top and of the bottom level, for the modes split and each."""
+    if c.free_nats_mode == "split":
+        return tuple(c.free_nats * n / c.stoch for n in (c.n_top, c.stoch - c.n_top))
+    return c.free_nats, c.free_nats
+
+
+def level_kl(post, prior, c) -> float:
+    """The KL of both levels, each cut at its own free nats, or both together (mode `sum`)."""
+    top, bottom = (
+        mixed_kl(post[part], prior[part], c.unimix)
+        for part in (slice(0, c.n_top), slice(c.n_top, None))
+    )
+    if c.free_nats_mode == "sum":
+        return max(top + bottom, c.free_nats)
+    nats_top, nats_bottom = level_nats(c)
+    return max(top, nats_top) + max(bottom, nats_bottom)
+
+
+def two_level_losses(sequences: list[dict], p: dict, c, anchors=None) -> dict:
+    """The parts of hDreamer's world-model loss, as `world_losses` gives those of DreamerV3."""
+
+    def part(name: str) -> dict:
+        return {key[len(name) + 1 :]: x for key, x in p.items() if key.startswith(name + ".")}
+
+    encoder, rssm, decoder = part("encoder.mlp"), part("rssm"), part("decoder.mlp")
+    reward, continues = part("reward.mlp"), part("continues")
+    bins = symexp_bins(c.bins, c.bin_limit)
+    total = dict.fromkeys(("dyn", "rep", "reward", "continue", "position"), 0.0)
+    count, all_steps = 0, []
+    for b, rows in enumerate(sequences):
+        embeds = [
+            hidden_layers([symlog(v) for v in x], encoder, c.layers) for x in rows["position"]
+        ]
+        inputs = embeds, rows["action"], rows["is_first"], rows["h"], rows["z"]
+        before = anchors and anchors[b]
+        steps = two_level_filter(*inputs, rssm, c, before)
+        all_steps.append(steps)
+        for t, (s, fixed) in enumerate(zip(steps, before or steps, strict=True)):
+            count += 1
+            state = [*s["h"], *sum(s["z"], [])]
+            total["dyn"] += c.scale_dyn * level_kl(fixed["post"], s["prior"], c)
+            total["rep"] += c.scale_rep * level_kl(s["post"], fixed["prior"], c)
+            target = two_hot(rows["reward"][t], bins)
+            total["reward"] += cross_entropy(target, hidden_layers(state, reward, c.head_layers))
+            [logit] = hidden_layers(state, continues, c.head_layers)
+            goes_on = (1 - 1 / c.discount_horizon) * (1 - rows["is_terminal"][t])
+            total["continue"] += bernoulli_cross_entropy(logit, goes_on)
+            seen = hidden_layers(state, decoder, c.layers)
+            errors = [a - symlog(x) for a, x in zip(seen, rows["position"][t], strict=True)]
+            total["position"] += c.scale_vector * sum(e * e for e in errors)
+    return {name: x / count for name, x in total.items()} | {"steps": all_steps}

@@ -55,6 +55,7 @@ class Doom(gymnasium.Env):
             game.set_screen_format(vizdoom.ScreenFormat.RGB24)
             game.set_window_visible(False)
             game.set_sound_enabled(False)
+            game.set_objects_info_enabled(True)  # for `factors`
             game.set_mode(vizdoom.Mode.PLAYER)
             game.set_seed(0)
             with contextlib.chdir(folder_of_game):
@@ -85,8 +86,27 @@ class Doom(gymnasium.Env):
     def _picture(self) -> np.ndarray:
         import cv2
 
-        self.screen = self.game.get_state().screen_buffer
+        state = self.game.get_state()
+        self.screen, self.objects = state.screen_buffer, state.objects
         return cv2.resize(self.screen, (self.size, self.size), interpolation=cv2.INTER_AREA)
+
+    def factors(self) -> dict[str, np.ndarray]:
+        """What the last picture is made of, in the game's units: `ego/…` and `world/…`.
+
+        The world is the nearest object that is not oneself (zeros where there is none), and how
+        many there are.
+        """
+        me = next(x for x in self.objects if x.name == "DoomPlayer")
+        place = np.array([me.position_x, me.position_y])
+        others = [np.array([x.position_x, x.position_y]) for x in self.objects if x is not me]
+        nearest = min(others, key=lambda x: float(np.abs(x - place).sum()), default=np.zeros(2))
+        turn = np.radians(me.angle)
+        return {
+            "ego/position": place,
+            "ego/direction": np.array([np.cos(turn), np.sin(turn)]),
+            "world/nearest": nearest,
+            "world/count": np.array([float(len(others))]),
+        }
 
     def render(self) -> np.ndarray:
         """The last picture at the game's own size (H, W, 3)."""

@@ -18,7 +18,7 @@ class GridWorld(gymnasium.Env):
     So a single picture does not show where one is going. Balls (red) fly diagonally and bounce off
     the walls, whatever one does. Food (blue) waits, and appears elsewhere once it is eaten.
 
-    reward    1 for food, -1 for each ball in one's cell
+    reward    1 for food in one's cell or beside it, -1 for each ball in one's cell
     actions   nothing, push up, down, left, right
     size      pixels of a side; a cell is 2×2 of them
     length    steps of an episode, after which it is cut
@@ -50,7 +50,7 @@ class GridWorld(gymnasium.Env):
         self.motion = np.where((beyond < 0) | (beyond >= self.cells), -self.motion, self.motion)
         self.balls = self.balls + self.motion
         reward = -float((self.balls == self.position).all(1).sum())
-        if (self.food == self.position).all():
+        if np.abs(self.food - self.position).max() <= 1:
             reward += 1.0
             self.food = self._cell()
         return self._picture(), reward, False, self.steps >= self.length, {}

@@ -70,7 +70,7 @@ def test_no_task_file_speaks_of_an_agent(folder):
         assert resolve([folder, "agent=plain", f"task={task}", *given])["agent"]["depth"] == 2
 
 
-@pytest.mark.parametrize("name", ["dreamerv1", "dreamerv2", "dreamerv3"])
+@pytest.mark.parametrize("name", ["dreamerv1", "dreamerv2", "dreamerv3", "hdreamer"])
 def test_tasks_that_agents_speak_of_are_there(name):
     from dreamkit import agents
 
@@ -113,7 +113,7 @@ def resolves(overrides: list[str]) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", ["dreamerv1", "dreamerv2", "dreamerv3"])
+@pytest.mark.parametrize("name", ["dreamerv1", "dreamerv2", "dreamerv3", "hdreamer"])
 def test_the_debug_preset_makes_the_batches_of_every_agent_small(name):
     from dreamkit import agents
 

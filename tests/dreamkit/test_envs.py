@@ -432,7 +432,7 @@ def test_food_gives_one_and_moves_and_a_ball_takes_one():
     world = make("gridworld").unwrapped
     world.reset(seed=0)
     world.position, world.velocity = np.array([3, 3]), np.array([0, 0])
-    world.food = np.array([3, 4])
+    world.food = np.array([2, 5])  # beside the cell that the push leads to
     world.balls, world.motion = np.array([[0, 0], [7, 0]]), np.array([[1, 1], [-1, 1]])
     _, reward, *_ = world.step(4)
     assert reward == 1.0

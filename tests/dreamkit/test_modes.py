@@ -12,7 +12,7 @@ from dreamkit.trainer import Trainer
 from solutions.paper3_dreamerv3.train import Agent
 
 pytestmark = pytest.mark.usefixtures("no_report")
-AGENTS = ["dreamerv1", "dreamerv2", "dreamerv3"]
+AGENTS = ["dreamerv1", "dreamerv2", "dreamerv3", "hdreamer"]
 SHORT = ["device=cpu", "preset=debug", "steps=160", "prefill=60", "save_every=0", "log_every=40"]
 TASK = {"dreamerv1": ["task=pendulum", "agent.actor_delay=0"]}
 

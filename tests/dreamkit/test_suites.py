@@ -221,6 +221,16 @@ def test_doom_counts_a_time_limit_as_a_cut_and_keeps_its_last_picture(doom):
     assert obs["image"].mean() > 20  # the library's own last picture is black
 
 
+def test_doom_says_where_one_is_and_where_the_monster_is(doom):
+    doom.reset(seed=1)
+    before = doom.unwrapped.factors()
+    doom.step(1)
+    now = doom.unwrapped.factors()
+    assert (before["ego/position"] != now["ego/position"]).any()
+    assert (before["world/nearest"] == now["world/nearest"]).all()
+    assert now["world/count"] == 1 and now["ego/direction"] == pytest.approx([1, 0])
+
+
 def test_a_seed_decides_a_doom_episode(doom):
     inner = doom.unwrapped
     first = roll(inner, 3, 20)

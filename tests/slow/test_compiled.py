@@ -29,7 +29,7 @@ def gradients(agent_name: str, compile: bool, precision: str = "fp32") -> torch.
     return torch.cat(found)
 
 
-@pytest.mark.parametrize("agent", ["dreamerv1", "dreamerv2", "dreamerv3"])
+@pytest.mark.parametrize("agent", ["dreamerv1", "dreamerv2", "dreamerv3", "hdreamer"])
 def test_a_compiled_update_has_the_gradients_of_a_plain_one(agent):
     plain, compiled = gradients(agent, False), gradients(agent, True)
     assert plain.abs().max() > 1e-3
