@@ -14,7 +14,7 @@
 # %%
 import itertools
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -112,7 +112,8 @@ for name in first:
 chance = np.random.default_rng(1)
 q_top, p_top = chance.dirichlet(np.ones(4)), chance.dirichlet(np.ones(4))
 q_bottom = chance.dirichlet(0.3 * np.ones(4), 4)
-p_bottom = 0.9 * q_bottom + 0.1 / 4  # a prior that has learned most of it
+learned = np.array([[0.95], [0.6], [0.8], [0.9]])
+p_bottom = learned * q_bottom + (1 - learned) / 4  # a prior that has learned most of it
 
 
 def kl(q, p):
@@ -398,7 +399,7 @@ _ = axes[1].set_ylabel("two levels' logits")
 # 8 classes each. It was made by two commands in the project's folder. The first takes a quarter of
 # an hour; its policy is no good (this page needs none), its world model is what counts here.
 #
-#     dreamer-train agent=hdreamer size=tiny task=gridworld steps=6000 train_ratio=256 eval_every=6000 agent.entropy_scale=0.01 seed=0 run=runs/levels
+#     dreamer-train agent=hdreamer size=tiny task=gridworld steps=64000 train_ratio=20 model_first=1000000 eval_every=64000 seed=0 threads=1 run=runs/levels
 #     python -m course.notebooks --checkpoint runs/levels paper4_hdreamer/gridworld.safetensors
 #
 # It has watched 40 new episodes, every second one played by itself, the others at random. At each
@@ -417,7 +418,7 @@ agent = v4.train.Agent(env.observation_space.spaces, env.action_space, config)
 agent.modules.load_state_dict(weights)
 core, n_top = agent.world_model.rssm, config.n_top
 print(f"{int(about['step']):,} steps, {int(about['updates']):,} updates; ", end="")
-print(f"gate {float(core.gate):.2f}; return when it was saved {float(about['return']):.1f}")
+print(f"gate {core.gate.item():.2f}; return when it was saved {float(about['return']):.1f}")
 
 played = v4.analyse.play(agent, lambda: make(**task), 40, seed=0)
 torch.manual_seed(0)
@@ -588,7 +589,7 @@ axes[0].semilogx(sizes, [31 * 7 / (2 * n) for n in sizes], ":", color="black", l
                  label="31 · 7 / 2N")  # fmt: skip
 axes[0].semilogx(sizes, found[1], "o-", color=BLUE, markersize=4, label="yours: Miller–Madow")
 axes[0].axhline(0, color="0.7", linewidth=1)
-axes[0].set(xlabel="rows N", ylabel="I (nats); the truth is 0", ylim=(-0.7, 1.2))
+axes[0].set(xlabel="rows N", ylabel="I (nats); the truth is 0", ylim=(-0.1, 1.2))
 axes[0].legend(fontsize=8)
 for n, before, after in zip(sizes, *found, strict=True):
     print(f"N {n:>6,}: by frequencies {before:.3f}, corrected {after:+.3f} nats")
@@ -678,6 +679,7 @@ axes[0].legend(fontsize=8, ncols=2, loc="upper right")
 axes[1].hist(list(deals.values()), bins=14, color="0.75")
 axes[1].axvline(deals[own], color=RED, label="this agent's levels")
 axes[1].set(xlabel="factorisation index", ylabel="of 56 ways to deal out")
+axes[1].locator_params(axis="x", nbins=5)
 axes[1].legend(fontsize=8)
 above = sum(x > deals[own] for x in deals.values())
 print(f"index of its own levels {deals[own]:+.3f}; of all dealings: mean {np.mean(list(deals.values())):+.3f}, "
