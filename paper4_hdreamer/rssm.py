@@ -44,8 +44,8 @@ class HierarchicalRSSM(flat.RSSM):
 
     n_top, n_bottom   categoricals of each level; all others as for paper 3's RSSM
 
-    `initial`, `sequence_model`, `sample`, `observe` and `imagine` are paper 3's: z is one tensor
-    (..., S, K) with the top level first, and its two steps are what changes.
+    `initial`, `sequence_model`, `sample` and `imagine` are paper 3's: z is one tensor (..., S, K)
+    with the top level first, and the two steps are what changes.
     """
 
     def __init__(
@@ -116,6 +116,23 @@ class HierarchicalRSSM(flat.RSSM):
         # TODO: your code here (the reference takes 7 lines)
         raise NotImplementedError("exercise 4.6")
         # END 4.6
+
+    def observe(
+        self, embeds: Tensor, actions: Tensor, is_first: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Filter a sequence, as paper 3's `observe` does: here by `observe_step`, which differs.
+
+        A right answer to 3.15 need not ask `observe_step`; this model must.
+        """
+        h, z = state
+        keep = 1 - is_first.to(h.dtype)
+        action_in = self.a_in(self.bound_action(actions) * keep[..., None])
+        embed_in, steps = self.post_embed(embeds), []
+        for t in range(keep.shape[1]):
+            h, z, logits = self.observe_step(h, z, keep[:, t], action_in[:, t], embed_in[:, t])
+            steps.append((h, z, logits))
+        hs, zs, logits = (torch.stack(x, 1) for x in zip(*steps, strict=True))
+        return hs, zs, logits
 
     def prior(self, h: Tensor, z: Tensor) -> Tensor:
         """Logits of both priors along filtered states, for the KL. (..., H), (..., S, K) → like z

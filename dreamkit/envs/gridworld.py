@@ -5,7 +5,7 @@ import numpy as np
 from gymnasium import spaces
 
 PUSHES = np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])  # of the actions, in cells per step²
-BALLS = 2
+BALLS = np.array([1.0, 0.5])  # how bright: which is which must be seen to be known
 GREY = 128  # what is empty, and nothing to an encoder that takes 0.5 away. On black a model
 # predicted the mean picture for its first 190 updates at least; on grey it sees at once
 SPREAD = 1.5  # pixels: how far a spot shines; single pixels give hardly any error to learn from
@@ -15,8 +15,9 @@ class GridWorld(gymnasium.Env):
     """Eat, and keep away from the balls. A picture (3, size, size) a step.
 
     Oneself (green) has mass: an action pushes, and one glides on until a push or a wall stops it.
-    So a single picture does not show where one is going. Balls (red) fly diagonally and bounce off
-    the walls, whatever one does. Food (blue) waits, and appears elsewhere once it is eaten.
+    So a single picture does not show where one is going. Balls (red, one brighter) fly diagonally
+    and bounce off the walls, whatever one does. Food (blue) waits, and appears elsewhere once it is
+    eaten.
 
     reward    1 for food in one's cell or beside it, -1 for each ball in one's cell
     actions   nothing, push up, down, left, right
@@ -35,8 +36,8 @@ class GridWorld(gymnasium.Env):
         super().reset(seed=seed)
         self.steps = 0
         self.position, self.velocity = self._cell(), np.zeros(2, int)
-        self.balls = np.stack([self._cell() for _ in range(BALLS)])
-        self.motion = self.np_random.choice((-1, 1), (BALLS, 2))
+        self.balls = np.stack([self._cell() for _ in BALLS])
+        self.motion = self.np_random.choice((-1, 1), (len(BALLS), 2))
         self.food = self._cell()
         return self._picture(), {}
 
@@ -73,8 +74,9 @@ class GridWorld(gymnasium.Env):
         return self.np_random.integers(self.cells, size=2)
 
     def _picture(self) -> np.ndarray:
-        colours = self.balls, self.position[None], self.food[None]
-        light = np.stack([self._spots(places).max(0) for places in colours])
+        balls = BALLS[:, None, None] * self._spots(self.balls)
+        places = np.stack([self.position, self.food])
+        light = np.concatenate([balls.max(0, keepdims=True), self._spots(places)])
         return (GREY + (255 - GREY) * light).astype(np.uint8)
 
     def _spots(self, places: np.ndarray) -> np.ndarray:

@@ -113,7 +113,7 @@ TASKS = {
         "pendulum": dict(agent=dict(discount_horizon=100, scale_vector=10.0)),
         # Two pixels in a picture: the actor must not decide before the model sees them.
         "catch": dict(agent=dict(entropy_scale=0.05, slow_rate=0.1, scale_image=10.0)),
-        "gridworld": dict(agent=_CARTPOLE | dict(scale_image=20.0)),
+        "gridworld": dict(agent=dict(entropy_scale=1e-2, slow_rate=0.1, scale_image=20.0)),
         "dmc": dict(
             steps=20_000,
             prefill=500,

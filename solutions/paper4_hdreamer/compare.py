@@ -213,8 +213,13 @@ def sentence(what: str, found: tuple[float, float, float], other: str, digits: i
 
 
 def factorisation(model: dict) -> list[float]:
-    """The factorisation index of every seed; empty where nothing was probed."""
-    return [run["probes"]["index"]["posterior"][0] for run in model["runs"] if run["probes"]]
+    """The factorisation index of every seed; empty where nothing was probed.
+
+    What latents that are dealt out at random have is taken away: a larger level knows more of
+    everything, which alone can make the index positive.
+    """
+    found = [run["probes"]["index"] for run in model["runs"] if run["probes"]]
+    return [index["posterior above dealt"][0] for index in found]
 
 
 def verdict(found: dict[str, dict]) -> list[str]:
@@ -293,8 +298,8 @@ bootstrap over seeds.
 flat with a wider RSSM, so that it has the parameters of `levels`. The error is the decoder's scaled
 squared error in the last tenth of training. The factorisation index is positive where a linear
 probe finds the agent's own state in the top level rather than in the bottom, and the rest of the
-world in the bottom rather than in the top; for flat models latents were dealt out at random to two
-groups of the same sizes.
+world in the bottom rather than in the top. Of it is taken what the same latents have when they are
+dealt out at random to two groups of these sizes; a flat model's levels are such groups themselves.
 """
 
 

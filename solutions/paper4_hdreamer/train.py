@@ -58,7 +58,7 @@ SIZES = {
     "defaults": dict(n_top=0),
 }
 _FLAT_TASKS = flat.TASKS["tiny"]
-_GRIDWORLD = dict(agent=dict(entropy_scale=1e-3, slow_rate=0.1, scale_image=20.0))
+_GRIDWORLD = dict(agent=dict(entropy_scale=1e-2, slow_rate=0.1, scale_image=20.0))
 TASKS = {
     size: _FLAT_TASKS | {"gridworld": _GRIDWORLD} for size in SIZES if size.startswith("tiny")
 } | dict.fromkeys(("hdreamer", "defaults"), flat.TASKS["12M"])

@@ -174,9 +174,10 @@ def test_checks_import_no_paper(paper):
 def test_with_the_solutions_deleted_a_complete_submission_passes(paper, tmp_path):
     for name in ("course", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    variant = Paper(paper.folder, ROOT / "tests" / "variants" / "first")
-    copy_of(tmp_path, paper, {id: variant.body(id) for id in paper.ids()})
-    done = command(tmp_path, "grade")
+    for each in (paper, *paper.extends):  # chapter 4 builds on one's own chapter 3
+        variant = Paper(each.folder, ROOT / "tests" / "variants" / "first")
+        copy_of(tmp_path, each, {id: variant.body(id) for id in each.ids()})
+    done = command(tmp_path, "grade", paper.folder[5])
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(paper.ids())} passed, 0 failed, 0 to do" in done.stdout
     assert "solutions/ is not here" in done.stdout

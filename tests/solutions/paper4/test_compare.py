@@ -41,7 +41,7 @@ def model(returns: list[float], index: list[float], ms: float) -> dict:
     runs = [
         {
             "return": score, "kl": 2.0, "loss/image": 3.0, "curve": [[0, 0, 0.0], [10, 5, score]],
-            "probes": {"index": {"posterior": [f, f - 0.1, f + 0.1]}},
+            "probes": {"index": {"posterior above dealt": [f, f - 0.1, f + 0.1]}},
         }
         for score, f in zip(returns, index, strict=True)
     ]  # fmt: skip
