@@ -472,9 +472,10 @@ _ = axis.legend(fontsize=9, ncols=4, loc="upper left")
 
 # %% [markdown]
 # The bright ball is there, and oneself. The pale ball and the food are not: for those the model
-# draws the mean picture. The log did not say so. It finds one thing after another: at step 35,000
-# this agent saw the bright ball alone, and no number but the image loss moved when it found itself.
-# So look at pictures, colour by colour, before you ask a latent anything.
+# draws the mean picture. It finds one thing after another: at step 35,000 this agent saw the bright
+# ball alone. When it found itself, image loss and KL moved in the log, but no number there says
+# what was found, and what is still missing. So look at pictures, colour by colour, before you ask a
+# latent anything.
 #
 # With either level drawn anew the ball stays nearly where it is, because h foresees it. Oneself is
 # lost from both levels, more from the bottom one: no level of this agent is "oneself".
@@ -488,8 +489,9 @@ _ = axis.legend(fontsize=9, ncols=4, loc="upper left")
 # A linear probe asks whether a factor can be read off a latent: a ridge regression learns on one
 # part of the rows and is judged on the rest. Which rest? Here the targets are *nonsense*: numbers
 # that drift slowly through each episode, made by a random generator that has never seen the world.
-# Nothing can know them. Left: one of them over two episodes, and what a probe of [h, z] says of it,
-# judged on held-out *steps* and on held-out *episodes* (exercise 4.15). Middle and right: R².
+# Nothing can know them. Twelve of the episodes are used. Left: one target over two of them, and
+# what a probe of [h, z] says of it, judged on held-out *steps* and on held-out *episodes* (exercise
+# 4.15). Middle and right: R².
 
 # %%
 chance = np.random.default_rng(0)
@@ -556,14 +558,15 @@ axes[2].set_xticks(range(5), [name.split("/")[1] for name in truth], rotation=30
 axes[2].set(title="true factors, from [h, z]", ylim=(None, 1))
 for axis in axes[1:]:
     axis.axhline(0, color="black", linewidth=1)
-_ = axes[1].legend(fontsize=8, loc="upper left")
+_ = axes[1].legend(fontsize=8, loc="lower left")
 
 # %% [markdown]
 # Judged on held-out steps, a probe of h seems to foretell numbers that have nothing to do with
 # anything: the rows just before and after were in its training part, where h and the nonsense were
 # almost what they are now. On held-out episodes its R² is below 0, worse than a guess of the mean,
 # which is right. z alone does not leak here: it changes at every step and has few units. With true
-# factors the leak is the difference of the bars, and nobody would notice it.
+# factors the leak is the difference of the bars, and nobody would notice it: the motion of the
+# balls seems to be half known, and from twelve episodes it cannot be read at all.
 #
 # And look at oneself, on the right: position and velocity are known best, although a single picture
 # shows no velocity. h is told of every *action*, and adds them up.
@@ -727,12 +730,12 @@ print(f"{min(deals):+.3f} to {max(deals):+.3f}; {sum(x > mine for x in deals)} o
 
 # %% [markdown]
 # Both levels of this agent know something of the ball, and something of where oneself is; the
-# bottom one more of the latter, which is the opposite of the claim. But dealing the same categoricals out
-# at random gives such numbers, too, on both sides of 0: whichever categorical happens to carry more
-# makes an index. It would be an error to call its value a sign of sorting, or of the reverse.
+# bottom one more of the latter, which is the opposite of the claim. But dealing the same
+# categoricals out at random gives such numbers, too, on both sides of 0: whichever happens to carry
+# more makes an index. It would be an error to call its value a sign of sorting, or of the reverse.
 #
-# And had h been probed along with z, both levels would have known oneself almost perfectly, and its
-# velocity, of which z has nothing. That is why h must be left out.
+# And had h been probed along with z, both levels would have known oneself, and its velocity, too, of
+# which z has nothing. That is why h must be left out.
 #
 # One agent, one seed: nothing follows from it for hDreamer. The comparison over seeds, with a flat
 # model beside it and one of as many parameters, is made by `solutions/paper4_hdreamer/compare.py`,
