@@ -734,8 +734,8 @@ print(f"{min(deals):+.3f} to {max(deals):+.3f}; {sum(x > mine for x in deals)} o
 # categoricals out at random gives such numbers, too, on both sides of 0: whichever happens to carry
 # more makes an index. It would be an error to call its value a sign of sorting, or of the reverse.
 #
-# And had h been probed along with z, both levels would have known oneself, and its velocity, too, of
-# which z has nothing. That is why h must be left out.
+# And had h been probed along with z, both levels would have known oneself, and its velocity, too,
+# of which z has nothing. That is why h must be left out.
 #
 # One agent, one seed: nothing follows from it for hDreamer. The comparison over seeds, with a flat
 # model beside it and one of as many parameters, is made by `solutions/paper4_hdreamer/compare.py`,
