@@ -252,6 +252,9 @@ def table(found: dict[str, dict]) -> str:
     def error(model: dict) -> str:
         return spread(model, lambda run: sum(run[key] for key in model["reconstruction"]))
 
+    def gate(model: dict) -> str:
+        return spread(model, lambda run: run["gate_g"]) if "gate_g" in model["runs"][0] else ""
+
     def index(model: dict) -> str:
         return shown(interval(factorisation(model)), 3) if factorisation(model) else ""
 
@@ -264,6 +267,7 @@ def table(found: dict[str, dict]) -> str:
         "KL of top and bottom": lambda m: per_level(m, "kl_{}"),
         "share of latents that switch a step": lambda m: per_level(m, "switch_rate_{}"),
         "classes in use": lambda m: per_level(m, "code_perplexity_{}", 1),
+        "gate of the residual, 1 at first": gate,
         "factorisation index": index,
     }
     lines = [f"| | {' | '.join(f'`{name}`' for name in found)} |", "|---" * (len(found) + 1) + "|"]
