@@ -36,6 +36,7 @@ SCALES = {
     "large": {"flat": "defaults", "levels": "hdreamer"},
 }
 LEVELS = ("top", "bottom")
+ENOUGH = 5  # seeds: a bootstrap over fewer has intervals that are too narrow
 LAST = 3  # evaluations that count as what a run reached
 CODE = "solutions" if __package__.startswith("solutions") else "mine"
 
@@ -203,13 +204,15 @@ def shown(found: tuple[float, float, float], digits: int = 2) -> str:
     return f"{middle} [{low}, {high}]"
 
 
-def sentence(what: str, found: tuple[float, float, float], other: str, digits: int = 2) -> str:
+def sentence(
+    what: str, found: tuple[float, float, float], other: str, seeds: int, digits: int = 2
+) -> str:
     """A verdict in words on one difference."""
     if found[1] <= 0 <= found[2]:
-        word = "no difference was found from"
-    else:
-        word = "higher than" if found[1] > 0 else "lower than"
-    return f"{what}: {word} {other}, by {shown(found, digits)}."
+        return f"{what}: no difference was found from {other} ({shown(found, digits)})."
+    word = "higher than" if found[1] > 0 else "lower than"
+    few = f" in these {seeds} seeds, too few for a claim" if seeds < ENOUGH else ""
+    return f"{what}: {word} {other}{few}, by {shown(found, digits)}."
 
 
 def factorisation(model: dict) -> list[float]:
@@ -225,21 +228,24 @@ def factorisation(model: dict) -> list[float]:
 def verdict(found: dict[str, dict]) -> list[str]:
     """What the runs say of the three hypotheses, a sentence each."""
     returns = {name: [run["return"] for run in model["runs"]] for name, model in found.items()}
+    seeds = min(len(scores) for scores in returns.values())
     levels, said = found["levels"], []
     for other in ("flat", "matched"):
         if other in found:
             gap = difference(returns["levels"], returns[other])
-            said.append(sentence("Return of two levels", gap, f"`{other}`"))
+            said.append(sentence("Return of two levels", gap, f"`{other}`", seeds))
             ratio = levels["update_ms"] / found[other]["update_ms"]
             said.append(f"An update of two levels takes {ratio:.2f} times as long as `{other}`'s.")
     index = factorisation(levels)
     if index and "flat" in found:
         what = "Factorisation index of two levels (own state above, the world below)"
         gap = difference(index, factorisation(found["flat"]))
-        said.append(sentence(what, gap, "`flat`'s latents dealt out at random", 3))
-    seeds = min(len(x) for x in returns.values())
-    if seeds < 5:
-        said.append(f"These are {seeds} seeds: intervals are rough, and small effects cannot show.")
+        said.append(sentence(what, gap, "`flat`'s latents dealt out at random", seeds, 3))
+    if seeds < ENOUGH:
+        said.append(
+            f"These are {seeds} seeds: a bootstrap over so few gives intervals that are too "
+            "narrow, and small effects cannot show."
+        )
     return said
 
 
@@ -304,6 +310,8 @@ squared error in the last tenth of training. The factorisation index is positive
 probe finds the agent's own state in the top level rather than in the bottom, and the rest of the
 world in the bottom rather than in the top. Of it is taken what the same latents have when they are
 dealt out at random to two groups of these sizes; a flat model's levels are such groups themselves.
+Speed is in the milliseconds, which are measured in turns; the curves over seconds show whatever else
+the machine did.
 """
 
 

@@ -740,8 +740,8 @@ MISTAKES = {
         (
             "        state = feature(h, z)\n",
             "        z = self.rssm.sample(posterior)\n        state = feature(h, z)\n",
-            "you draw z anew after filtering: the z that `observe` returns led to the next h, and all "
-            "that follows belongs to it",
+            "you draw z anew after filtering: the z that `observe` returns led to the next h, and "
+            "all that follows belongs to it",
         ),
         (
             "state = feature(h, z)",

@@ -28,12 +28,14 @@ def test_the_matched_model_has_the_parameters_of_two_levels():
 def test_a_difference_is_found_where_there_is_one_and_else_not():
     middle, low, high = compare.difference([5.0, 6.0, 7.0, 6.5], [1.0, 2.0, 1.5, 2.5])
     assert middle == pytest.approx(4.375) and 0 < low < middle < high
-    said = compare.sentence("Return", (middle, low, high), "flat")
+    said = compare.sentence("Return", (middle, low, high), "flat", 5)
     assert said.startswith("Return: higher than flat, by 4.38 [")
+    said = compare.sentence("Return", (middle, low, high), "flat", 4)
+    assert said.startswith("Return: higher than flat in these 4 seeds, too few for a claim, by")
     same = compare.difference([1.0, 3.0], [2.0, 2.5])
     assert same[1] < 0 < same[2]
-    assert "no difference was found" in compare.sentence("Return", same, "flat")
-    assert "lower than" in compare.sentence("Return", (-2.0, -3.0, -1.0), "flat")
+    assert "no difference was found" in compare.sentence("Return", same, "flat", 5)
+    assert "lower than" in compare.sentence("Return", (-2.0, -3.0, -1.0), "flat", 5)
 
 
 def model(returns: list[float], index: list[float], ms: float) -> dict:
@@ -57,6 +59,7 @@ def test_the_page_says_what_the_numbers_say():
     assert "Return of two levels: no difference was found from `flat`" in text
     assert "1.20 times as long as `flat`'s" in text
     assert "Factorisation index of two levels (own state above, the world below): higher" in text
+    assert "too few for a claim" in text
     assert "These are 3 seeds" in text and "500 steps, 3 seeds" in text
     assert "| parameters | 1,000 | 1,000 |" in text
 
