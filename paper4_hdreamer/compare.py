@@ -310,8 +310,8 @@ squared error in the last tenth of training. The factorisation index is positive
 probe finds the agent's own state in the top level rather than in the bottom, and the rest of the
 world in the bottom rather than in the top. Of it is taken what the same latents have when they are
 dealt out at random to two groups of these sizes; a flat model's levels are such groups themselves.
-Speed is in the milliseconds, which are measured in turns; the curves over seconds show whatever else
-the machine did.
+Speed is in the milliseconds, which are measured in turns; the curves over seconds show whatever
+else the machine did.
 """
 
 
