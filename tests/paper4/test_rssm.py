@@ -254,6 +254,8 @@ def step_of_the_filter(code):
     inputs = [x.clone() for x in numbers]
     got = model.observe_step(*inputs)
     yield "number of results", len(got), 3
+    if len(got) != 3:
+        return
     p, expected = values(model), []
     for h, z, on, action_in, embed_in in zip(*(x.tolist() for x in numbers), strict=True):
         h, z = [on * x for x in h], [[on * x for x in group] for group in z]
@@ -491,6 +493,8 @@ def step_of_a_dream(code):
     inputs = [x.clone() for x in numbers]
     got = model.imagine_step(*inputs)
     yield "number of results", len(got), 2
+    if len(got) != 2:
+        return
     p, expected = values(model), []
     for row in zip(*(x.tolist() for x in numbers), strict=True):
         expected.append(oracle.two_level_dream_step(*row, p, SIZES))
