@@ -392,8 +392,12 @@ def measure(arguments: list[str]) -> int:
             pool.submit(train_one, folder, [*start, *made[name], f"seed={seed}"])
             for (name, seed), folder in folders.items()
         ]
-        for job in jobs:
-            job.result()
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:  # Ctrl-C too: what has begun saves itself, nothing else begins
+            pool.shutdown(cancel_futures=True)
+            raise
     torch.set_num_threads(1)
     configs = {
         name: Config(**resolve(["agent=hdreamer", *fixed, *made[name]])["agent"])

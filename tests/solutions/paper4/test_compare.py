@@ -1,6 +1,7 @@
 """The comparison of flat and hierarchical: its models, its statistics, its words, a whole run."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -76,6 +77,21 @@ def test_the_page_says_what_the_numbers_say():
 def test_what_the_command_refuses(arguments, line):
     with pytest.raises(UserError, match=line):
         compare.parse(arguments)
+
+
+def test_where_one_run_fails_no_other_begins(monkeypatch, tmp_path):
+    begun = []
+
+    def fail(folder, command):
+        begun.append(folder)
+        time.sleep(0.02)
+        raise UserError("it failed")
+
+    monkeypatch.setattr(compare, "train_one", fail)
+    given = [f"runs={tmp_path}", f"out={tmp_path}", "parallel=1", "seeds=50", "steps=100"]
+    with pytest.raises(UserError, match="it failed"):
+        compare.measure(given)
+    assert len(begun) < 20
 
 
 @pytest.mark.long
