@@ -37,6 +37,7 @@ SCALES = {
 }
 LEVELS = ("top", "bottom")
 ENOUGH = 5  # seeds: a bootstrap over fewer has intervals that are too narrow
+REPEATS = 9  # updates that are timed
 LAST = 3  # evaluations that count as what a run reached
 CODE = "solutions" if __package__.startswith("solutions") else "mine"
 
@@ -81,11 +82,29 @@ def options_of(cfg: dict, spaces: tuple, scale: str) -> dict[str, list[str]]:
 # --- running --------------------------------------------------------------------------------------
 
 
-def train_one(folder: Path, command: list[str]) -> None:
+def done(folder: Path, cfg: dict) -> bool:
+    """Whether a run has all of its steps.
+
+    errors   UserError, where the folder holds a run with other settings: it cannot be compared
+    """
+    import yaml
+
+    from dreamkit import UserError, compare
+
+    if not (folder / "report.html").exists():
+        return False
+    kept = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["config"]
+    for key in cfg.keys() - {"steps", "run", "threads", "device"}:
+        if kept.get(key) != cfg[key]:
+            raise UserError(f"{folder} was made with another {key}: take another runs=FOLDER")
+    return compare.read(folder)["steps"][-1] >= cfg["steps"]
+
+
+def train_one(folder: Path, command: list[str], cfg: dict) -> None:
     """Train a run in a process of its own, or go on with it; one that is done stays as it is."""
     from dreamkit import UserError
 
-    if (folder / "report.html").exists():
+    if done(folder, cfg):
         return
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "log.txt", "a") as log:
@@ -103,10 +122,10 @@ def probe_one(folder: Path, n_top: int, episodes: int) -> dict | None:
     from dreamkit import checkpoint, make
     from paper4_hdreamer.analyse import probe
 
-    kept = folder / "analysis" / f"probes-{episodes}.json"
+    state = checkpoint.read(folder / "checkpoints" / "latest.pt")
+    kept = folder / "analysis" / f"probes-{episodes}-{state['trainer']['step']}.json"
     if kept.exists():
         return json.loads(kept.read_text())
-    state = checkpoint.read(folder / "checkpoints" / "latest.pt")
     task = state["header"]["task"]
     env = make(**task)
     if not hasattr(env.unwrapped, "factors"):
@@ -115,25 +134,27 @@ def probe_one(folder: Path, n_top: int, episodes: int) -> dict | None:
     checkpoint.restore(agent, state, folder)
     found = probe(agent, lambda: make(**task), episodes, seed=0, n_top=n_top)
     kept.parent.mkdir(exist_ok=True)
-    kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    found = {"index": found["index"], "r2": {"posterior": found["r2"]["posterior"]}}
+    kept.write_text(json.dumps(found) + "\n", encoding="utf-8")
     print(f"probed {folder}", flush=True)
     return found
 
 
-def update_times(configs: dict[str, Config], spaces: tuple, repeats: int = 9) -> dict[str, float]:
+def update_times(configs: dict[str, Config], spaces: tuple, device: str) -> dict[str, float]:
     """Median milliseconds of an update of each model, timed in turns, on random rows."""
     from dreamkit.speed import accelerate, keep_memory
 
     keep_memory()
-    agents = {name: Agent(*spaces, config) for name, config in configs.items()}
+    agents = {name: Agent(*spaces, config, device) for name, config in configs.items()}
     for agent in agents.values():
         accelerate(agent)
     times = {name: [] for name in agents}
-    for turn in range(repeats + 2):
+    for turn in range(REPEATS + 2):
         for name, agent in agents.items():
             batch = random_rows(agent, *spaces)
             start = time.perf_counter()
-            agent.train_step(batch)
+            metrics, _ = agent.train_step(batch)
+            float(metrics["grad_norm"])  # a GPU is done then
             if turn > 1:
                 times[name].append(1000 * (time.perf_counter() - start))
     return {name: statistics.median(found) for name, found in times.items()}
@@ -284,6 +305,23 @@ def table(found: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
+def probe_table(found: dict[str, dict]) -> str:
+    """R² of each level's probe for each factor, the mean over the seeds; empty without probes."""
+    lines = []
+    for name, model in found.items():
+        scores = [run["probes"]["r2"]["posterior"] for run in model["runs"] if run["probes"]]
+        for part in ("h", *LEVELS) if scores else ():
+            factors = scores[0][part]
+            means = [np.mean([score[part][factor][0] for score in scores]) for factor in factors]
+            if not lines:
+                lines = [
+                    f"| R² of a probe | {' | '.join(factors)} |",
+                    "|---" * (len(factors) + 1) + "|",
+                ]
+            lines.append(f"| `{name}`: {part} | {' | '.join(f'{x:.2f}' for x in means)} |")
+    return "\n".join(lines)
+
+
 def per_level(model: dict, key: str, digits: int = 2) -> str:
     """Means over the seeds of a number of both levels; empty for a flat model."""
     runs = [run for run in model["runs"] if key.format("top") in run]
@@ -301,6 +339,8 @@ bootstrap over seeds.
 {verdict}
 
 {table}
+
+{probes}
 
 ![curves]({file}.png)
 
@@ -321,7 +361,7 @@ def page(task: str, file: str, command: str, found: dict[str, dict], steps: int)
     return PAGE.format(
         task=task, file=file, command=command, steps=steps, table=table(found),
         seeds=len(next(iter(found.values()))["runs"]),
-        verdict="\n".join(f"- {line}" for line in said),
+        verdict="\n".join(f"- {line}" for line in said), probes=probe_table(found),
     )  # fmt: skip
 
 
@@ -358,6 +398,9 @@ def parse(arguments: list[str]) -> tuple[dict, list[str]]:
             options[key] = type(options[key])(value)
         except ValueError:
             raise UserError(f"{item} is not a number") from None
+    decided = ("agent=", "size=", "seed=", "agent.n_top=", "agent.hidden=", "code=", "run=")
+    if taken := [item for item in extra if item.startswith(decided)]:
+        raise UserError(f"{taken[0]}: that is for the comparison to decide")
     options["models"] = options["models"].split(",")
     for key, known in (("models", MODELS), ("scale", tuple(SCALES))):
         wanted = options[key] if key == "models" else [options[key]]
@@ -370,7 +413,7 @@ def parse(arguments: list[str]) -> tuple[dict, list[str]]:
 
 def measure(arguments: list[str]) -> int:
     """The command."""
-    from dreamkit import make
+    from dreamkit import checkpoint, make
     from dreamkit.config import resolve
 
     options, extra = parse(arguments)
@@ -386,10 +429,16 @@ def measure(arguments: list[str]) -> int:
         for seed in range(options["seeds"])
         for name in options["models"]
     }
-    start = [*TRAIN, "agent=hdreamer", f"code={CODE}", "threads=1", *fixed]
+    common = ["agent=hdreamer", f"code={CODE}", *fixed]
+    cfgs = {name: resolve([*common, *made[name]]) for name in options["models"]}
     with ThreadPoolExecutor(options["parallel"]) as pool:
         jobs = [
-            pool.submit(train_one, folder, [*start, *made[name], f"seed={seed}"])
+            pool.submit(
+                train_one,
+                folder,
+                [*TRAIN, "threads=1", *common, *made[name], f"seed={seed}"],
+                cfgs[name] | {"seed": seed},
+            )
             for (name, seed), folder in folders.items()
         ]
         try:
@@ -399,11 +448,8 @@ def measure(arguments: list[str]) -> int:
             pool.shutdown(cancel_futures=True)
             raise
     torch.set_num_threads(1)
-    configs = {
-        name: Config(**resolve(["agent=hdreamer", *fixed, *made[name]])["agent"])
-        for name in options["models"]
-    }
-    times = update_times(configs, spaces)
+    configs = {name: Config(**cfgs[name]["agent"]) for name in options["models"]}
+    times = update_times(configs, spaces, checkpoint.choose_device(cfg["device"]))
     found = {}
     for name, config in configs.items():
         n_top = config.n_top or SIZES[SCALES[scale]["levels"]]["n_top"]
