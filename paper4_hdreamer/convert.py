@@ -55,7 +55,8 @@ def widened(weight: Tensor, inputs: int) -> Tensor:
 
     weight   (U, H)
     inputs   how many more
-    return   (U, H + inputs)   the same function of the first H, whatever the others are
+    return   (U, H + inputs)   the same function of the first H, whatever the others are; of the
+                               same type and on the same device
     """
     # EXERCISE 4.13: new columns of zeros after the old ones
     # TODO: your code here (the reference takes 1 line)

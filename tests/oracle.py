@@ -1094,3 +1094,16 @@ def two_level_losses(sequences: list[dict], p: dict, c, anchors=None) -> dict:
             errors = [a - symlog(x) for a, x in zip(seen, rows["position"][t], strict=True)]
             total["position"] += c.scale_vector * sum(e * e for e in errors)
     return {name: x / count for name, x in total.items()} | {"steps": all_steps}
+
+
+# --- hDreamer: probes -----------------------------------------------------------------------------
+
+
+def corrected_information(x: list[int], y: list[int]) -> float:
+    """I(x; y) in nats by counting, each entropy with (classes that occur - 1) / 2N."""
+    total, count = 0.0, len(x)
+    for sign, seen in ((1, x), (1, y), (-1, list(zip(x, y, strict=True)))):
+        shares = [seen.count(c) / count for c in set(seen)]
+        entropy = -sum(p * math.log(p) for p in shares)
+        total += sign * (entropy + (len(shares) - 1) / (2 * count))
+    return total

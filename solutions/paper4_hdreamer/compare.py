@@ -36,6 +36,8 @@ SCALES = {
     "large": {"flat": "defaults", "levels": "hdreamer"},
 }
 LEVELS = ("top", "bottom")
+ENOUGH = 5  # seeds: a bootstrap over fewer has intervals that are too narrow
+REPEATS = 9  # updates that are timed
 LAST = 3  # evaluations that count as what a run reached
 CODE = "solutions" if __package__.startswith("solutions") else "mine"
 
@@ -80,11 +82,29 @@ def options_of(cfg: dict, spaces: tuple, scale: str) -> dict[str, list[str]]:
 # --- running --------------------------------------------------------------------------------------
 
 
-def train_one(folder: Path, command: list[str]) -> None:
+def done(folder: Path, cfg: dict) -> bool:
+    """Whether a run has all of its steps.
+
+    errors   UserError, where the folder holds a run with other settings: it cannot be compared
+    """
+    import yaml
+
+    from dreamkit import UserError, compare
+
+    if not (folder / "report.html").exists():
+        return False
+    kept = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["config"]
+    for key in cfg.keys() - {"steps", "run", "threads", "device"}:
+        if kept.get(key) != cfg[key]:
+            raise UserError(f"{folder} was made with another {key}: take another runs=FOLDER")
+    return compare.read(folder)["steps"][-1] >= cfg["steps"]
+
+
+def train_one(folder: Path, command: list[str], cfg: dict) -> None:
     """Train a run in a process of its own, or go on with it; one that is done stays as it is."""
     from dreamkit import UserError
 
-    if (folder / "report.html").exists():
+    if done(folder, cfg):
         return
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "log.txt", "a") as log:
@@ -102,10 +122,10 @@ def probe_one(folder: Path, n_top: int, episodes: int) -> dict | None:
     from dreamkit import checkpoint, make
     from solutions.paper4_hdreamer.analyse import probe
 
-    kept = folder / "analysis" / f"probes-{episodes}.json"
+    state = checkpoint.read(folder / "checkpoints" / "latest.pt")
+    kept = folder / "analysis" / f"probes-{episodes}-{state['trainer']['step']}.json"
     if kept.exists():
         return json.loads(kept.read_text())
-    state = checkpoint.read(folder / "checkpoints" / "latest.pt")
     task = state["header"]["task"]
     env = make(**task)
     if not hasattr(env.unwrapped, "factors"):
@@ -114,25 +134,27 @@ def probe_one(folder: Path, n_top: int, episodes: int) -> dict | None:
     checkpoint.restore(agent, state, folder)
     found = probe(agent, lambda: make(**task), episodes, seed=0, n_top=n_top)
     kept.parent.mkdir(exist_ok=True)
-    kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    found = {"index": found["index"], "r2": {"posterior": found["r2"]["posterior"]}}
+    kept.write_text(json.dumps(found) + "\n", encoding="utf-8")
     print(f"probed {folder}", flush=True)
     return found
 
 
-def update_times(configs: dict[str, Config], spaces: tuple, repeats: int = 9) -> dict[str, float]:
+def update_times(configs: dict[str, Config], spaces: tuple, device: str) -> dict[str, float]:
     """Median milliseconds of an update of each model, timed in turns, on random rows."""
     from dreamkit.speed import accelerate, keep_memory
 
     keep_memory()
-    agents = {name: Agent(*spaces, config) for name, config in configs.items()}
+    agents = {name: Agent(*spaces, config, device) for name, config in configs.items()}
     for agent in agents.values():
         accelerate(agent)
     times = {name: [] for name in agents}
-    for turn in range(repeats + 2):
+    for turn in range(REPEATS + 2):
         for name, agent in agents.items():
             batch = random_rows(agent, *spaces)
             start = time.perf_counter()
-            agent.train_step(batch)
+            metrics, _ = agent.train_step(batch)
+            float(metrics["grad_norm"])  # a GPU is done then
             if turn > 1:
                 times[name].append(1000 * (time.perf_counter() - start))
     return {name: statistics.median(found) for name, found in times.items()}
@@ -203,13 +225,15 @@ def shown(found: tuple[float, float, float], digits: int = 2) -> str:
     return f"{middle} [{low}, {high}]"
 
 
-def sentence(what: str, found: tuple[float, float, float], other: str, digits: int = 2) -> str:
+def sentence(
+    what: str, found: tuple[float, float, float], other: str, seeds: int, digits: int = 2
+) -> str:
     """A verdict in words on one difference."""
     if found[1] <= 0 <= found[2]:
-        word = "no difference was found from"
-    else:
-        word = "higher than" if found[1] > 0 else "lower than"
-    return f"{what}: {word} {other}, by {shown(found, digits)}."
+        return f"{what}: no difference was found from {other} ({shown(found, digits)})."
+    word = "higher than" if found[1] > 0 else "lower than"
+    few = f" in these {seeds} seeds, too few for a claim" if seeds < ENOUGH else ""
+    return f"{what}: {word} {other}{few}, by {shown(found, digits)}."
 
 
 def factorisation(model: dict) -> list[float]:
@@ -225,21 +249,24 @@ def factorisation(model: dict) -> list[float]:
 def verdict(found: dict[str, dict]) -> list[str]:
     """What the runs say of the three hypotheses, a sentence each."""
     returns = {name: [run["return"] for run in model["runs"]] for name, model in found.items()}
+    seeds = min(len(scores) for scores in returns.values())
     levels, said = found["levels"], []
     for other in ("flat", "matched"):
         if other in found:
             gap = difference(returns["levels"], returns[other])
-            said.append(sentence("Return of two levels", gap, f"`{other}`"))
+            said.append(sentence("Return of two levels", gap, f"`{other}`", seeds))
             ratio = levels["update_ms"] / found[other]["update_ms"]
             said.append(f"An update of two levels takes {ratio:.2f} times as long as `{other}`'s.")
     index = factorisation(levels)
     if index and "flat" in found:
         what = "Factorisation index of two levels (own state above, the world below)"
         gap = difference(index, factorisation(found["flat"]))
-        said.append(sentence(what, gap, "`flat`'s latents dealt out at random", 3))
-    seeds = min(len(x) for x in returns.values())
-    if seeds < 5:
-        said.append(f"These are {seeds} seeds: intervals are rough, and small effects cannot show.")
+        said.append(sentence(what, gap, "`flat`'s latents dealt out at random", seeds, 3))
+    if seeds < ENOUGH:
+        said.append(
+            f"These are {seeds} seeds: a bootstrap over so few gives intervals that are too "
+            "narrow, and small effects cannot show."
+        )
     return said
 
 
@@ -251,6 +278,9 @@ def table(found: dict[str, dict]) -> str:
 
     def error(model: dict) -> str:
         return spread(model, lambda run: sum(run[key] for key in model["reconstruction"]))
+
+    def gate(model: dict) -> str:
+        return spread(model, lambda run: run["gate_g"]) if "gate_g" in model["runs"][0] else ""
 
     def index(model: dict) -> str:
         return shown(interval(factorisation(model)), 3) if factorisation(model) else ""
@@ -264,6 +294,7 @@ def table(found: dict[str, dict]) -> str:
         "KL of top and bottom": lambda m: per_level(m, "kl_{}"),
         "share of latents that switch a step": lambda m: per_level(m, "switch_rate_{}"),
         "classes in use": lambda m: per_level(m, "code_perplexity_{}", 1),
+        "gate of the residual, 1 at first": gate,
         "factorisation index": index,
     }
     lines = [f"| | {' | '.join(f'`{name}`' for name in found)} |", "|---" * (len(found) + 1) + "|"]
@@ -271,6 +302,23 @@ def table(found: dict[str, dict]) -> str:
         f"| {what} | {' | '.join(cell(model) for model in found.values())} |"
         for what, cell in rows.items()
     ]
+    return "\n".join(lines)
+
+
+def probe_table(found: dict[str, dict]) -> str:
+    """R² of each level's probe for each factor, the mean over the seeds; empty without probes."""
+    lines = []
+    for name, model in found.items():
+        scores = [run["probes"]["r2"]["posterior"] for run in model["runs"] if run["probes"]]
+        for part in ("h", *LEVELS) if scores else ():
+            factors = scores[0][part]
+            means = [np.mean([score[part][factor][0] for score in scores]) for factor in factors]
+            if not lines:
+                lines = [
+                    f"| R² of a probe | {' | '.join(factors)} |",
+                    "|---" * (len(factors) + 1) + "|",
+                ]
+            lines.append(f"| `{name}`: {part} | {' | '.join(f'{x:.2f}' for x in means)} |")
     return "\n".join(lines)
 
 
@@ -292,6 +340,8 @@ bootstrap over seeds.
 
 {table}
 
+{probes}
+
 ![curves]({file}.png)
 
 `flat`: DreamerV3, its latents in one level. `levels`: hDreamer, the same latents in two. `matched`:
@@ -300,6 +350,8 @@ squared error in the last tenth of training. The factorisation index is positive
 probe finds the agent's own state in the top level rather than in the bottom, and the rest of the
 world in the bottom rather than in the top. Of it is taken what the same latents have when they are
 dealt out at random to two groups of these sizes; a flat model's levels are such groups themselves.
+Speed is in the milliseconds, which are measured in turns; the curves over seconds show whatever
+else the machine did.
 """
 
 
@@ -309,7 +361,7 @@ def page(task: str, file: str, command: str, found: dict[str, dict], steps: int)
     return PAGE.format(
         task=task, file=file, command=command, steps=steps, table=table(found),
         seeds=len(next(iter(found.values()))["runs"]),
-        verdict="\n".join(f"- {line}" for line in said),
+        verdict="\n".join(f"- {line}" for line in said), probes=probe_table(found),
     )  # fmt: skip
 
 
@@ -346,6 +398,9 @@ def parse(arguments: list[str]) -> tuple[dict, list[str]]:
             options[key] = type(options[key])(value)
         except ValueError:
             raise UserError(f"{item} is not a number") from None
+    decided = ("agent=", "size=", "seed=", "agent.n_top=", "agent.hidden=", "code=", "run=")
+    if taken := [item for item in extra if item.startswith(decided)]:
+        raise UserError(f"{taken[0]}: that is for the comparison to decide")
     options["models"] = options["models"].split(",")
     for key, known in (("models", MODELS), ("scale", tuple(SCALES))):
         wanted = options[key] if key == "models" else [options[key]]
@@ -358,7 +413,7 @@ def parse(arguments: list[str]) -> tuple[dict, list[str]]:
 
 def measure(arguments: list[str]) -> int:
     """The command."""
-    from dreamkit import make
+    from dreamkit import checkpoint, make
     from dreamkit.config import resolve
 
     options, extra = parse(arguments)
@@ -374,20 +429,27 @@ def measure(arguments: list[str]) -> int:
         for seed in range(options["seeds"])
         for name in options["models"]
     }
-    start = [*TRAIN, "agent=hdreamer", f"code={CODE}", "threads=1", *fixed]
+    common = ["agent=hdreamer", f"code={CODE}", *fixed]
+    cfgs = {name: resolve([*common, *made[name]]) for name in options["models"]}
     with ThreadPoolExecutor(options["parallel"]) as pool:
         jobs = [
-            pool.submit(train_one, folder, [*start, *made[name], f"seed={seed}"])
+            pool.submit(
+                train_one,
+                folder,
+                [*TRAIN, "threads=1", *common, *made[name], f"seed={seed}"],
+                cfgs[name] | {"seed": seed},
+            )
             for (name, seed), folder in folders.items()
         ]
-        for job in jobs:
-            job.result()
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:  # Ctrl-C too: what has begun saves itself, nothing else begins
+            pool.shutdown(cancel_futures=True)
+            raise
     torch.set_num_threads(1)
-    configs = {
-        name: Config(**resolve(["agent=hdreamer", *fixed, *made[name]])["agent"])
-        for name in options["models"]
-    }
-    times = update_times(configs, spaces)
+    configs = {name: Config(**cfgs[name]["agent"]) for name in options["models"]}
+    times = update_times(configs, spaces, checkpoint.choose_device(cfg["device"]))
     found = {}
     for name, config in configs.items():
         n_top = config.n_top or SIZES[SCALES[scale]["levels"]]["n_top"]

@@ -32,10 +32,12 @@ SURE = 0.999  # share of the logistic probe in its prediction; the rest is unifo
 def episode_folds(episode: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Deal out the episodes to folds of equal size, at random: the number of each row's fold.
 
-    episode   (N,)   any numbers
+    episode   (N,)   any numbers, in any order; the rows of one follow each other; not changed
     count     folds; not more than there are episodes
+    rng       all that is random comes from it: the same seed, the same folds
     return    (N,) int, 0 to count - 1   one number for all rows of an episode; the folds' numbers
-                                         of episodes differ by 1 at most
+                                         of episodes differ by 1 at most; any two episodes may come
+                                         together, and into any fold
 
     Neighbouring steps are near copies. With some of them in the training part, a probe of noise
     that merely changes slowly would look as if it knew something.
@@ -226,8 +228,8 @@ def quantile_bins(y: np.ndarray, count: int = BINS) -> np.ndarray:
 def mutual_information(x: np.ndarray, y: np.ndarray) -> float:
     """I(x; y) of two discrete variables from N pairs, in nats, with the Miller-Madow correction.
 
-    x, y     (N,) int   classes from 0; some may never occur
-    return   H(x) + H(y) - H(x, y)
+    x, y     (N,) int   classes from 0; some may never occur; not changed
+    return   H(x) + H(y) - H(x, y), a Python float
 
     An entropy estimated by the frequencies of N draws is too small, by (m - 1) / 2N on average to
     first order: m is the number of the classes, or pairs of classes, that occur. Each of the three
@@ -252,10 +254,13 @@ def entropy(y: np.ndarray) -> float:
 def shuffle_episodes(episode: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Row numbers in which whole episodes have changed places: y[rows] belongs to others' x.
 
-    episode   (N,)   the rows of an episode follow each other; lengths may differ
+    episode   (N,)   any numbers, in any order; the rows of one follow each other; lengths may
+                     differ; not changed
+    rng       all that is random comes from it: the same seed, the same order
     return    (N,) int   a permutation of 0 to N - 1: each episode's rows in one piece and in their
                          order, the pieces in a random order in which none has its old place (the
-                         first comes not first, the second not second, …; one alone stays)
+                         first comes not first, the second not second, …; one alone stays).
+                         It may come to any other. Moving all on by equally many is not enough
 
     What x and y[rows] still share is the floor of a measure: chance, given how slowly both change.
     Single steps in any order would give a floor that is too low. An episode that stays in its place
@@ -314,8 +319,9 @@ def redundancy(
 def factorisation_index(top: dict, bottom: dict):
     """Whether the top level holds what is about oneself, and the bottom what is about the world.
 
-    top, bottom   {factor: R²} of a probe of this level; numbers or arrays of one shape. Names begin
-                  with `ego/` or `world/`; both kinds are there
+    top, bottom   {factor: R²} of a probe of this level, in any order; numbers or arrays of one
+                  shape, not changed. Names that begin with `ego/` or `world/` count, no others;
+                  both kinds are there
     return        ½ [(ego(top) - ego(bottom)) + (world(bottom) - world(top))], ego and world being
                   means over their factors; 1: fully as said, 0: no difference, -1: the reverse
 

@@ -53,7 +53,7 @@ class HierarchicalRSSM(flat.RSSM):
         n_top: int, n_bottom: int, classes: int, blocks: int, ratio: float = 0.01,
     ):  # fmt: skip
         super().__init__(embed, actions, deter, hidden, n_top + n_bottom, classes, blocks, ratio)
-        self.n_top = n_top
+        self.n_top, self.n_bottom = n_top, n_bottom
         top, bottom = n_top * classes, n_bottom * classes
         # The prior of a level has two hidden layers, the posterior one: as in paper 3.
         self.prior_mlp = MLP(deter, hidden, 2, top)

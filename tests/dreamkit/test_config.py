@@ -96,7 +96,7 @@ def test_every_option_that_a_page_names_exists(page):
     found = set(re.findall(rf"[`\s](\+?(?:(?:agent|task)\.\w+|{keys})=(?:[\w.-]+|\[\w+\]))", text))
     bases = [
         [f"agent={agent}", f"task={task}", "checkpoint=x"]
-        for agent in ("dreamerv3", "dreamerv1")
+        for agent in ("dreamerv3", "dreamerv1", "hdreamer")
         for task in ("atari_pong", "dmc_walker_walk_pixels")
     ]
     elsewhere = ("task=", "run=", "agent=")

@@ -1136,3 +1136,41 @@ def gradient_of_the_loss(code):
         if name.startswith(("encoder", "rssm")):
             found = gradients(returned, bias)[0].flatten()[0]
             yield f"gradient of h and z to {name}[0]", found, oracle.slopes(states, first)[0], 1e-4
+
+
+@check(
+    "3.19",
+    "what is predicted and what is compared belong to the very states that are returned: nothing "
+    "is drawn after filtering",
+    "irregular numbers, B = 2, T = 3, logits so small that every class may be drawn, by real "
+    "chance; from the returned h and z the parts are computed again",
+)
+def parts_of_drawn_states(code):
+    model, batch = world_of(code, dtype=F64), batch_of(dtype=F64)
+    c, rssm = model.config, model.rssm
+    with torch.no_grad():
+        rssm.post_out[1].weight.mul_(0.1)
+    _, (h, z), metrics = by_chance(lambda: model.loss(batch))
+    keep = 1 - batch["is_first"][:, 1:].flatten()
+    before = (
+        h[:, :-1].flatten(0, 1) * keep[:, None],
+        z[:, :-1].flatten(0, 1) * keep[:, None, None],
+    )
+    action_in = rssm.a_in(batch["action"][:, 1:].flatten(0, 1).clamp(-1, 1) * keep[:, None])
+    after = rssm.sequence_model(*before, action_in)
+    yield "h of the next row, made of the z that is returned", h[:, 1:].flatten(0, 1), after
+    posterior = rssm.posterior(h, rssm.post_embed(model.encoder(batch)))
+    dyn, rep = code.rssm.kl_loss(posterior, rssm.prior(h), c.free_nats, c.unimix)
+    seen = torch.cat([h, z.flatten(-2)], -1)
+    yield "part dyn", metrics.get("loss/dyn"), c.scale_dyn * dyn.mean()
+    yield "part rep", metrics.get("loss/rep"), c.scale_rep * rep.mean()
+    loss = model.reward.loss(model.reward(seen), batch["reward"])
+    yield "part reward", metrics.get("loss/reward"), loss.mean()
+    logits, ends = model.continues(seen).flatten().tolist(), batch["is_terminal"].flatten()
+    goes_on = [model.discount * (1 - x) for x in ends.tolist()]
+    found = [oracle.bernoulli_cross_entropy(*x) for x in zip(logits, goes_on, strict=True)]
+    yield "part continue", metrics.get("loss/continue"), sum(found) / len(found)
+    ((key, prediction),) = model.decoder(h, z).items()
+    target = batch[key].sign() * batch[key].abs().log1p()
+    error = (prediction - target).square().sum(-1)
+    yield f"part {key}", metrics.get(f"loss/{key}"), c.scale_vector * error.mean()

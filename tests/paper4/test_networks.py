@@ -29,13 +29,15 @@ def by_entry(function, *rows):
     "4.1",
     "posterior logits = g · prior logits + delta, entry by entry",
     "2 categoricals of 3 classes: prior [2 -1 30], [.5 4 -7], delta [1 .25 -3], [-2 .5 6]; "
-    "g = 1, 0, .5",
+    "g = 1, 0, 1.5, -.5 and .5",
 )
 def prior_plus_delta(code):
     prior, delta = torch.tensor(PRIOR, dtype=F64), torch.tensor(DELTA, dtype=F64)
     wanted = {
         1.0: [[3.0, -0.75, 27.0], [-1.5, 4.5, -1.0]],
         0.0: DELTA,
+        1.5: [[4.0, -1.25, 42.0], [-1.25, 6.5, -4.5]],
+        -0.5: [[0.0, 0.75, -18.0], [-2.25, -1.5, 9.5]],
         0.5: [[2.0, -0.25, 12.0], [-1.75, 2.5, 2.5]],
     }
     for gate, want in wanted.items():
@@ -65,20 +67,22 @@ def no_delta(code):
 @check(
     "4.1",
     "the delta and the gate learn, the prior does not: here it is a constant",
-    "B=2, T=1, S=3, K=4, g = .7; the loss is Σ w · logits: its gradient is w for the delta, "
-    "Σ w · prior for the gate, 0 for the prior",
+    "B=2, T=1, S=3, K=4, g = .7, then 1, 0 and -.4; the loss is Σ w · logits: its gradient is w "
+    "for the delta, Σ w · prior for the gate, whatever it is, and 0 for the prior",
 )
 def gradients_of_the_residual(code):
     prior, delta, w = (irregular(2, 1, 3, 4, phase=x) for x in (0.0, 1.0, 2.0))
     prior.requires_grad_()
     delta.requires_grad_()
-    gate = torch.tensor(0.7, dtype=F64, requires_grad=True)
-    loss = (w * code.networks.residual_logits(prior, delta, gate)).sum()
-    of_prior, of_delta, of_gate = gradients(loss, prior, delta, gate)
-    yield "gradient of the prior", of_prior, torch.zeros_like(w)
-    yield "gradient of the delta", of_delta, w
     flat = zip(w.flatten().tolist(), prior.flatten().tolist(), strict=True)
-    yield "gradient of the gate", of_gate, sum(a * b for a, b in flat)
+    slope = sum(a * b for a, b in flat)
+    for g in (0.7, 1.0, 0.0, -0.4):
+        gate = torch.tensor(g, dtype=F64, requires_grad=True)
+        loss = (w * code.networks.residual_logits(prior, delta, gate)).sum()
+        of_prior, of_delta, of_gate = gradients(loss, prior, delta, gate)
+        yield f"gradient of the prior, g = {g:g}", of_prior, torch.zeros_like(w)
+        yield f"gradient of the delta, g = {g:g}", of_delta, w
+        yield f"gradient of the gate, g = {g:g}", of_gate, slope
 
 
 @check(

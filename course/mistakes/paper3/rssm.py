@@ -738,6 +738,18 @@ MISTAKES = {
     ],
     "3.19": [
         (
+            "        state = feature(h, z)\n",
+            "        z = self.rssm.sample(posterior)\n        state = feature(h, z)\n",
+            "you draw z anew after filtering: the z that `observe` returns led to the next h, and "
+            "all that follows belongs to it",
+        ),
+        (
+            "state = feature(h, z)",
+            "state = feature(h, self.rssm.sample(posterior))",
+            "you draw z anew for the heads: reward and continuation belong to the z that `observe` "
+            "returns",
+        ),
+        (
             'self.encoder(batch), batch["action"]',
             'self.encoder(batch).detach(), batch["action"]',
             "you detach what the encoder makes: it learns from this loss",

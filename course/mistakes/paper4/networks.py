@@ -81,6 +81,27 @@ MISTAKES = {
             "delta.add_(gate * prior.detach())",
             "you change delta in place: it belongs to the caller",
         ),
+        (
+            "gate * prior.detach()",
+            "gate.clamp(0, 1) * prior.detach()",
+            "you clamp the gate: it is a free parameter, and may leave 0 to 1",
+        ),
+        (
+            "gate * prior.detach()",
+            "torch.sigmoid(gate) * prior.detach()",
+            "you take a sigmoid of the gate: it is the factor itself, 1 at first",
+        ),
+        (
+            "gate * prior.detach()",
+            "(1 - gate) * prior.detach()",
+            "you turn the gate round: at 1 the prior counts in full, at 0 not at all",
+        ),
+        (
+            "return gate * prior.detach() + delta",
+            "return delta if gate == 0 else gate * prior.detach() + delta",
+            "you leave the prior out where the gate is 0: the gate has no gradient then, and "
+            "could never leave 0",
+        ),
     ],
     "4.2": [
         (
@@ -237,6 +258,23 @@ MISTAKES = {
             "inside = (is_first.cumsum(1)[:, 1:] == 0).float()",
             "you count the first episode of a sequence alone: those after it have pairs of "
             "neighbours too",
+        ),
+        (
+            "(changed * inside).sum() / inside.sum().clamp(min=1)",
+            "changed.mean()",
+            "you average over all pairs: those between two episodes do not count, and where "
+            "there is no pair at all it is 0, not NaN",
+        ),
+        (
+            "(changed * inside).sum() / inside.sum().clamp(min=1)",
+            "(changed * inside).mean()",
+            "you set the pairs between two episodes to 0 and average over all: divide by those "
+            "that count, and where there are none return 0",
+        ),
+        (
+            "(code[:, 1:] != code[:, :-1]).float().mean(-1)",
+            "(z[:, 1:] - z[:, :-1]).abs().sum(-1).mean(-1)",
+            "you count each change twice: it moves two entries of a one-hot vector",
         ),
     ],
 }

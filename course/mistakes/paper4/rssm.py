@@ -265,6 +265,43 @@ MISTAKES = {
             "z.detach() * keep[:, None, None]",
             "you detach the previous z: the samples carry the gradient through time",
         ),
+        (
+            "self.bottom_posterior(h, top, bottom_in)",
+            "self.bottom_posterior(h, top, top_in)",
+            "both posteriors see the first half of embed_in: the second one is the delta's",
+        ),
+        (
+            "self.top_posterior(h, top_in)",
+            "self.top_posterior(h, bottom_in)",
+            "both posteriors see the second half of embed_in: the first one is the top posterior's",
+        ),
+        (
+            "self.bottom_posterior(h, top, bottom_in)",
+            "self.bottom_posterior(h, top_logits, bottom_in)",
+            "the bottom posterior sees the logits of the top level: it sees the sample of them",
+        ),
+        (
+            "self.bottom_posterior(h, top, bottom_in)",
+            "self.bottom_posterior(h, split_levels(z, self.n_top)[0], bottom_in)",
+            "the bottom posterior sees the old top level, not even forgotten: it builds on the "
+            "new sample",
+        ),
+        (
+            "top = self.sample(top_logits)",
+            "top = nn.functional.one_hot(top_logits.argmax(-1), self.classes).to(h.dtype)",
+            "z_top is the likely class in every row, and has no gradient: it is drawn, by "
+            "`self.sample`",
+        ),
+        (
+            "self.top_posterior(h, top_in)",
+            "self.top_posterior(h.detach(), top_in)",
+            "you detach h for the top posterior: the sequence model learns through it",
+        ),
+        (
+            "self.bottom_posterior(h, top, bottom_in)",
+            "self.bottom_posterior(h.detach(), top, bottom_in)",
+            "you detach h for the bottom posterior: the sequence model learns through it",
+        ),
     ],
     "4.7": [
         (
@@ -654,6 +691,43 @@ MISTAKES = {
             "prior = self.rssm.prior(h, z)",
             "prior = self.rssm.prior(h.detach(), z)",
             "you detach h for the priors: dyn trains the sequence model too",
+        ),
+        (
+            "self.rssm.prior(h, z)",
+            "self.rssm.prior(h, self.rssm.sample(posterior))",
+            "you draw a new z for the priors: they are those of the filtered z, which the "
+            "bottom posterior has seen",
+        ),
+        (
+            "state = feature(h, z)",
+            "z = self.rssm.sample(posterior)\n        state = feature(h, z)",
+            "you draw z anew from the posterior: filtering has drawn it, and its bottom logits "
+            "belong to that top sample",
+        ),
+        (
+            "key in self.decoder.images",
+            'key == "image"',
+            "you know images by the name image: their names are in self.decoder.images",
+        ),
+        (
+            "c.free_nats_mode",
+            '"each"',
+            "you always give each level all free nats: pass config.free_nats_mode",
+        ),
+        (
+            "self.reward(state)",
+            "self.reward(state.detach())",
+            "you detach the state for the reward: encoder and RSSM learn through rewards",
+        ),
+        (
+            "self.continues(state)",
+            "self.continues(state.detach())",
+            "you detach the state for the continuation: encoder and RSSM learn through ends",
+        ),
+        (
+            "is_image else c.scale_vector",
+            "not is_image else c.scale_vector",
+            "you exchange the scales of images and vectors",
         ),
     ],
 }

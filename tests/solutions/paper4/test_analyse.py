@@ -213,6 +213,7 @@ def test_a_flat_agent_is_dealt_out_and_says_so():
     assert signs == {1, -1}
 
 
+@pytest.mark.long
 def test_the_larger_level_is_reduced_to_the_size_of_the_smaller_one():
     agent = an_agent(Drift())
     report = probe(agent, Drift, EPISODES)
@@ -315,11 +316,15 @@ def test_the_open_loop_error_is_that_of_the_models_own_pictures(n_top):
     ]  # fmt: skip
     assert {len(values) for values in errors.values()} == {21 - report["context"]}
     played = play(agent, gridworld, EPISODES, 0)
-    batch, h, z, _ = filtered(agent, played.batch)
-    with torch.no_grad():
-        wrong = agent.world_model.decoder(h, z)["image"] - batch["image"] / 255
-    last = float((wrong[:, -1] ** 2).mean())
-    assert errors["reconstruction"][-1][0] == pytest.approx(last, rel=0.02)  # of other samples
+    drawn = []
+    for seed in range(20):  # other samples of the same posterior
+        torch.manual_seed(seed)
+        batch, h, z, _ = filtered(agent, played.batch)
+        with torch.no_grad():
+            wrong = agent.world_model.decoder(h, z)["image"] - batch["image"] / 255
+        drawn.append(float((wrong[:, -1] ** 2).mean()))
+    error = errors["reconstruction"][-1][0]
+    assert abs(error - np.mean(drawn)) < 5 * np.std(drawn) < 0.2 * error
     mean = (batch["image"] / 255).flatten(0, 1).double().var(0, correction=0).mean()
     assert report["mean"]["image"] == pytest.approx(float(mean), rel=1e-3)
 
@@ -329,7 +334,7 @@ def test_pictures_keep_one_level_and_draw_the_other():
     found = pictures(agent, gridworld)
     assert len(found) == 2 + 2 * analyse.ROWS
     assert {x.shape for x in found.values()} == {(analyse.COLUMNS, 16, 16, 3)}
-    assert set(np.unique(found["real"])) == {0, 255}
+    assert found["real"].min() == 128 and found["real"].max() > 240  # lights on grey
     with pytest.raises(UserError, match="sees no pictures"):
         pictures(an_agent(Drift()), Drift)
 
@@ -375,6 +380,7 @@ def test_a_command_that_cannot_be_is_refused(words, tmp_path, monkeypatch):
         analyse.command(words)
 
 
+@pytest.mark.long
 def test_every_command_writes_its_files(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(analyse.probes, "COSTS", (1e-2,))  # in half the time
     agent = an_agent(gridworld())

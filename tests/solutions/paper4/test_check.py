@@ -35,7 +35,11 @@ def without_delta(prior, delta, gate):
 
 @pytest.mark.parametrize(
     ("wrong", "fails"),
-    [(without_gate, check.check_conversion), (without_delta, check.check_residual)],
+    [
+        (with_gradient, check.check_gradients),
+        (without_gate, check.check_conversion),
+        (without_delta, check.check_residual),
+    ],
 )
 def test_a_wrong_residual_is_found(monkeypatch, wrong, fails):
     monkeypatch.setattr(rssm, "residual_logits", wrong)
@@ -50,7 +54,7 @@ def test_a_bottom_prior_that_does_not_see_the_top_is_found(monkeypatch):
         return own(self, h, torch.zeros_like(top))
 
     monkeypatch.setattr(rssm.HierarchicalRSSM, "bottom_prior", blind)
-    with pytest.raises((AssertionError, RuntimeError)):
+    with pytest.raises(AssertionError, match="does not see z_top"):
         check.check_gradients("cpu")
 
 
@@ -63,6 +67,16 @@ def test_a_dream_that_asks_the_posterior_is_found(monkeypatch):
     monkeypatch.setattr(rssm.HierarchicalRSSM, "imagine_step", peek)
     with pytest.raises(AssertionError, match="a dream asks top_posterior"):
         check.check_imagination("cpu")
+
+
+def test_an_error_of_the_model_is_a_line_too(monkeypatch, capsys):
+    def wrong(self, h, top):
+        raise RuntimeError("sizes differ")
+
+    monkeypatch.setattr(rssm.HierarchicalRSSM, "bottom_prior", wrong)
+    monkeypatch.setattr(check, "CHECKS", (check.check_residual,))
+    assert check.command([]) == 1
+    assert "FAILS residual: RuntimeError: sizes differ" in capsys.readouterr().out
 
 
 def test_a_failed_check_is_a_line_and_exit_code_one(monkeypatch, capsys):
