@@ -6,17 +6,13 @@ Letters: B dreams, H actions of one, H + 1 states, F = 3 · 384 units of a featu
 import torch
 from torch import Tensor, nn
 
-from solutions.paper3_dreamerv3.actor_critic import (
-    ReturnNormalizer,
-    compute_lambda_returns,
-    imagination_weights,
-)
+from solutions.paper3_dreamerv3.actor_critic import compute_lambda_returns, imagination_weights
 from solutions.paper3_dreamerv3.networks import symexp_bins, two_hot_loss, two_hot_mean, unimix
 from solutions.paper4_hdreamer.hidreamer.hrvq import HRVQ
 
 
 class TokenFeatures(nn.Module):
-    """Tokens → the codes that they stand for, side by side. (..., 3) → (..., F); codes are frozen."""
+    """Tokens → the codes they stand for, side by side. (..., 3) → (..., F); codes are fixed."""
 
     def __init__(self, hrvq: HRVQ):
         super().__init__()
@@ -94,6 +90,12 @@ def dream_returns(
     # END 4.37
 
 
+def entropy(log_policy: Tensor) -> Tensor:
+    """Of the legal actions, in nats. (..., A), -inf where an action is not legal → (...)"""
+    finite = log_policy.clamp(min=torch.finfo(log_policy.dtype).min)  # 0 · -inf is no number
+    return -(log_policy.exp() * finite).sum(-1)
+
+
 def reinforce_loss(
     log_policy: Tensor, action: Tensor, advantage: Tensor, weight: Tensor, entropy_scale: float
 ) -> Tensor:
@@ -101,19 +103,37 @@ def reinforce_loss(
 
     log_policy          (B, H, A)   -inf where an action is not legal
     action              (B, H) int64
-    advantage, weight   (B, H)      constants
+    advantage, weight   (B, H)      constants, whatever they were made of
     return              scalar, to be minimised
     """
-    # EXERCISE 4.38: of the action taken, and of all legal ones
+    # EXERCISE 4.38: the action taken, times its advantage; and the entropy
     taken = log_policy.gather(-1, action[..., None]).squeeze(-1)
-    legal = log_policy.clamp(min=torch.finfo(log_policy.dtype).min)  # 0 · -inf is no number
-    entropy = -(log_policy.exp() * legal).sum(-1)
-    objective = taken * advantage.detach() + entropy_scale * entropy
-    return -(weight.detach() * objective).mean()
+    gain = taken * advantage.detach() + entropy_scale * entropy(log_policy)
+    return -(weight.detach() * gain).mean()
     # END 4.38
 
 
-__all__ = ["ReturnNormalizer"]
+def ppo_loss(
+    log_policy: Tensor, before: Tensor, action: Tensor, advantage: Tensor, weight: Tensor,
+    entropy_scale: float, clip: float = 0.2,
+) -> Tensor:  # fmt: skip
+    """PPO's clipped objective (Schulman et al. 2017, arXiv:1707.06347, eq. 7): dreams serve twice.
+
+    log_policy          (B, H, A)   of the policy as it is now
+    before              (B, H)      log-probability of the action when it was drawn; a constant
+    action              (B, H) int64
+    advantage, weight   (B, H)      constants
+    return              scalar, to be minimised; entropy and weights as in REINFORCE
+
+    The ratio of probabilities, now ÷ then, times the advantage; once more with the ratio clipped to
+    1 ± clip. The smaller of both counts: nothing is gained by going further than that.
+    """
+    # EXERCISE 4.39: the ratio, both products, the smaller one; entropy and weight as before
+    ratio = (log_policy.gather(-1, action[..., None]).squeeze(-1) - before.detach()).exp()
+    near = ratio.clamp(1 - clip, 1 + clip)
+    gain = torch.minimum(ratio * advantage.detach(), near * advantage.detach())
+    return -(weight.detach() * (gain + entropy_scale * entropy(log_policy))).mean()
+    # END 4.39
 
 
 if __name__ == "__main__":

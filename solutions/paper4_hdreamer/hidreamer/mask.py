@@ -8,7 +8,7 @@ taken). Position n is slot n % 4 of step n // 4. The rows of a mask are queries,
     strict   L0 and A see L0 and A alone; L1 and L2 see details of their own step too
 
 A mask is a graph. After two layers a row knows what the rows that it sees have seen: what a model
-can know is the transitive closure, and for the rule `brief` that is everything before (`reachable`).
+can know is the transitive closure; for the rule `brief` that is everything before (`reachable`).
 Letters: T steps, N = 4 T positions.
 """
 

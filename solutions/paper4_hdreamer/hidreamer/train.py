@@ -117,7 +117,9 @@ class HiDreamer:
                 margin = 4
             pictures = [stack_at(rows["picture"], rows["episode"], index + i) for i in (0, 1)]
             anchor, partner = (self.encoder(torch.as_tensor(x).to(self.device)) for x in pictures)
-            place = [torch.as_tensor(x) for x in (rows["game"][index], rows["episode"][index], index)]
+            place = [
+                torch.as_tensor(x) for x in (rows["game"][index], rows["episode"][index], index)
+            ]
             mask = negative_mask(*place, margin).to(self.device)
             loss = info_nce(anchor, partner, mask, t.temperature)
             optimizer.zero_grad()
@@ -200,9 +202,7 @@ class HiDreamer:
         t, state = self.tier, self.features(dream["tokens"])
         logits = self.critic(state)
         values = self.critic.mean(logits.detach())
-        returns, weight = dream_returns(
-            dream["reward"], dream["continue"], values, t.discount
-        )
+        returns, weight = dream_returns(dream["reward"], dream["continue"], values, t.discount)
         self.normalizer.update(returns)
         advantage = (returns - values[:, :-1]) / self.normalizer.scale()
         policy = self.actor(state[:, :-1])
