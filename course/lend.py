@@ -1,6 +1,7 @@
 """Lending: the learner's program, with the exercises that are not done yet from the reference."""
 
 import importlib
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -87,7 +88,12 @@ def run(file: str, command: Callable[[list[str]], int] | None = None) -> None:
             sys.exit(cli.fail(f"{path.name} takes exercises; to train: python train.py task=…"))
         train(path, arguments)
     words = arguments or [str(path)]
-    sys.exit(cli.main(["grade", *words, "--code", str(path.parent.parent)]))
+    sys.exit(cli.main(["grade", *words, "--code", str(folder_of(path).parent)]))
+
+
+def folder_of(file: Path) -> Path:
+    """The paper's folder that a file stands in, however deep."""
+    return next(folder for folder in file.parents if re.match(r"paper\d+_", folder.name))
 
 
 def train(path: Path, arguments: list[str]) -> None:
