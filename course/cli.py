@@ -115,9 +115,8 @@ def find(arguments: list[str], code: Path) -> tuple[Paper, str]:
 def outcomes(paper: Paper, ids: list[str], show: bool = True) -> Iterator[Outcome]:
     """Grade exercises of a paper; with `show` print each as it comes."""
     if show:
-        place = next(iter(paper.paths.values())).parent
         lent = "" if paper.lent else "; solutions/ is not here: no lending, no diagnosis"
-        print(f"grading {place}{lent}")
+        print(f"grading {paper.where}{lent}")
         for place, line in paper.outside():
             print(report.wrapped(f"not graded: {place}: {line}"))
             print("     (put imports and helpers inside the hole)")

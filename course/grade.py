@@ -145,13 +145,13 @@ class Paper:
 
     def __init__(self, folder: str, code: Path, root: Path = ROOT):
         self.folder, self.root = folder, root
-        reference, mine = root / "solutions" / folder, code / folder
+        self.where = code / folder
         self.reference = {
             stem: path.read_text("utf-8")
-            for stem, path in files(reference).items()
+            for stem, path in files(root / "solutions" / folder).items()
             if path.name not in templates.SOLUTION_ONLY
         }
-        self.paths = files(mine)
+        self.paths = files(self.where)
         self.mine = {
             stem: path.read_text("utf-8", errors="replace") for stem, path in self.paths.items()
         }

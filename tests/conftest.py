@@ -86,8 +86,7 @@ def pytest_pycollect_makemodule(module_path, parent):
 def pytest_collection_finish(session):
     papers = {item.paper.folder: item.paper for item in session.items if isinstance(item, Exercise)}
     for paper in papers.values():
-        place = next(iter(paper.paths.values())).parent
-        print(f"grading {place}")
+        print(f"grading {paper.where}")
         for file, line in paper.outside():
             print(f"not graded: {file}: {line}  (put imports and helpers inside the hole)")
 
