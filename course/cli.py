@@ -1,7 +1,7 @@
 """course next | grade | hint | progress | watch | diff | reset | update | batch
 
     course next [2 | ...]     the first exercise that can be done now
-    course grade [1.6 | 1 | rssm.py ...] [--gradescope results.json]
+    course grade [1.6 | 1 | rssm.py | hidreamer ...] [--gradescope results.json]
     course hint 1.6 [1|2|3]   where to look, the steps in words, the skeleton
     course progress           a bar for every paper
     course watch [1.6 | ...]  grade a file again whenever it is saved
