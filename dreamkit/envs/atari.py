@@ -10,6 +10,21 @@ from gymnasium import spaces
 
 from dreamkit import UserError, first_line
 
+# Bytes of the console's memory: Anand et al. 2019, arXiv:1906.08226, ram_annotations.py of atariari
+MEMORY = {
+    "pong": {
+        "ego/player_y": 51, "world/enemy_y": 50, "world/ball_x": 49, "world/ball_y": 54,
+        "world/enemy_score": 13, "world/player_score": 14,
+    },
+    "breakout": {
+        "ego/player_x": 72, "world/ball_x": 99, "world/ball_y": 101, "world/blocks_hit": 77,
+    },
+    "ms_pacman": {
+        "ego/player_x": 10, "ego/player_y": 16, "world/sue_x": 6, "world/sue_y": 12,
+        "world/inky_x": 7, "world/inky_y": 13, "world/pinky_x": 8, "world/pinky_y": 14,
+        "world/blinky_x": 9, "world/blinky_y": 15, "world/dots_eaten": 119,
+    },
+}  # fmt: skip
 FRAMES = 108_000  # half an hour at 60 frames a second; then an episode is cut
 
 
@@ -73,6 +88,7 @@ class Atari(gymnasium.Env):
                 "repeat and frames must be at least 1, sticky in [0, 1), noops 0 or more"
             )
         self.game = game = emulator(name)
+        self.places = MEMORY.get(name, {})
         self.size, self.gray, self.repeat, self.sticky = size, gray, repeat, sticky
         self.noops, self.lives, self.frames = noops, lives, frames
         self.actions = game.getLegalActionSet() if actions == "all" else game.getMinimalActionSet()
@@ -136,6 +152,11 @@ class Atari(gymnasium.Env):
         screen = np.maximum(self.screens[0], self.screens[1])
         small = cv2.resize(screen, (self.size, self.size), interpolation=cv2.INTER_AREA)
         return small.reshape(self.observation_space.shape)
+
+    def factors(self) -> dict[str, np.ndarray]:
+        """Bytes that say where things are, of the games that were annotated; else nothing."""
+        memory = self.game.getRAM()
+        return {key: memory[[byte]].astype(float) for key, byte in self.places.items()}
 
     def render(self) -> np.ndarray:
         """The whole screen in colour (H, W, 3)."""

@@ -34,6 +34,11 @@ class CartPole(CartPoleEnv):
         self.state = tuple(self.state.tolist())
         return observation, info
 
+    def factors(self) -> dict[str, np.ndarray]:
+        """Position, velocity, angle, angular velocity (m, m/s, rad, rad/s)."""
+        names = ("position", "velocity", "angle", "spin")
+        return {f"ego/{name}": np.array([x]) for name, x in zip(names, self.state, strict=True)}
+
 
 gymnasium.register(
     "dreamkit/CartPole-v1", CartPole, max_episode_steps=500, order_enforce=False,

@@ -34,6 +34,13 @@ class Catch(gymnasium.Env):
         reward = (1.0 if self.paddle == self.column else -1.0) if landed else 0.0
         return self._picture(), reward, landed, False, {}
 
+    def factors(self) -> dict[str, np.ndarray]:
+        """Where paddle and ball are, from 0 to size - 1. An agent does not get to see them."""
+        return {
+            "ego/paddle": np.array([float(self.paddle)]),
+            "world/ball": np.array([float(self.row), float(self.column)]),
+        }
+
     def _picture(self) -> np.ndarray:
         image = np.zeros((1, self.size, self.size), np.uint8)
         image[0, -1, self.paddle] = 255

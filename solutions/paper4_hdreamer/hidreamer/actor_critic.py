@@ -34,16 +34,16 @@ def head(inputs: int, outputs: int, units: int = 512) -> nn.Sequential:
 
 
 class Actor(nn.Module):
-    """Log-probabilities of the legal actions. (..., F) → (..., A); 858,374 parameters for A = 6."""
+    """Log-probabilities of the legal actions. (..., F) → (..., A); 858,374 parameters for 6 of them."""
 
     def __init__(self, inputs: int, legal: Tensor, ratio: float = 0.01):
         super().__init__()
-        self.network, self.ratio = head(inputs, len(legal)), ratio
+        self.network, self.ratio = head(inputs, int(legal.sum())), ratio
         self.register_buffer("legal", legal.bool())
 
     def forward(self, feature: Tensor) -> Tensor:
         """-inf for what is not legal; each legal action has at least ratio ÷ their number."""
-        logits = self.network(feature)[..., self.legal]
+        logits = self.network(feature)  # of the legal ones alone
         found = torch.full((*feature.shape[:-1], len(self.legal)), float("-inf")).to(logits)
         found[..., self.legal] = unimix(logits, self.ratio).log()
         return found

@@ -5,7 +5,7 @@ taken *at* it, and what that brought: `transitions` shifts one into the other. L
 all episodes one after the other, L rows of a window, T tokens of a row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -65,25 +65,40 @@ class Windows:
 
     rows     {name: (N, ...)}   tokens (N, T) int64, action (N,) int64, reward, terminal, done, game
     starts   (M,)               where windows begin
+    ends     (N,)               the last row of each row's episode
     weight   (M,)               how often each is drawn, up to a factor
     """
 
     rows: dict[str, Tensor]
     starts: Tensor
+    ends: Tensor
     weight: Tensor
     length: int
 
     @classmethod
-    def of(cls, rows: dict[str, np.ndarray], length: int, balanced: bool = True) -> "Windows":
+    def of(
+        cls, rows: dict[str, np.ndarray], length: int, balanced: bool = True, tails: bool = False
+    ) -> "Windows":
         """All windows of whole episodes; balanced: every game is drawn equally often.
 
+        tails    also windows that go on after a terminal end, where nothing changes any more: the
+                 last row again, without reward, terminal. Without them an episode ends in the last
+                 row of a window or not at all: the model would learn that nothing ends before
         errors   ValueError, where no episode is long enough
         """
         tensors = {key: torch.as_tensor(x) for key, x in rows.items()}
-        starts = torch.as_tensor(valid_starts(rows["done"], length))
+        done = rows["done"].astype(bool)
+        last = np.append(np.flatnonzero(done), len(done) - 1)
+        ends = last[np.searchsorted(last, np.arange(len(done)))]
+        if tails:
+            whole = np.arange(len(done)) + length - 1 <= ends
+            starts = np.flatnonzero(whole | rows["terminal"].astype(bool)[ends])
+        else:
+            starts = valid_starts(done, length)
+        starts = torch.as_tensor(starts)
         game = tensors["game"][starts]
         share = 1.0 / torch.bincount(game)[game] if balanced else torch.ones(len(starts))
-        return cls(tensors, starts, share.float(), length)
+        return cls(tensors, starts, torch.as_tensor(ends), share.float(), length)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -95,7 +110,9 @@ class Windows:
     def at(self, numbers: Tensor) -> dict[str, Tensor]:
         """Some windows by number: {name: (batch, L, ...)}."""
         index = self.starts[numbers][:, None] + torch.arange(self.length)
-        return {key: x[index] for key, x in self.rows.items()}
+        past = index > self.ends[index[:, :1]]  # where the episode is over
+        batch = {key: x[index.minimum(self.ends[index[:, :1]])] for key, x in self.rows.items()}
+        return batch | {"reward": batch["reward"].masked_fill(past, 0)}
 
     def leak(self, share: float, generator: torch.Generator) -> tuple["Windows", "Windows"]:
         """Two sets of windows dealt out at random: the wrong way to hold something out.
@@ -106,7 +123,7 @@ class Windows:
         cut = len(order) - int(len(order) * share)
         parts = (order[:cut], order[cut:])
         return tuple(
-            Windows(self.rows, self.starts[part], self.weight[part], self.length) for part in parts
+            replace(self, starts=self.starts[part], weight=self.weight[part]) for part in parts
         )
 
 
