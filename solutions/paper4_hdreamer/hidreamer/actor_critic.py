@@ -34,11 +34,11 @@ def head(inputs: int, outputs: int, units: int = 512) -> nn.Sequential:
 
 
 class Actor(nn.Module):
-    """Log-probabilities of the legal actions. (..., F) → (..., A); 858,374 parameters for 6 of them."""
+    """Log-probabilities of the legal actions. (..., F) → (..., A); 858,374 parameters for 6."""
 
-    def __init__(self, inputs: int, legal: Tensor, ratio: float = 0.01):
+    def __init__(self, inputs: int, legal: Tensor, units: int = 512, ratio: float = 0.01):
         super().__init__()
-        self.network, self.ratio = head(inputs, int(legal.sum())), ratio
+        self.network, self.ratio = head(inputs, int(legal.sum()), units), ratio
         self.register_buffer("legal", legal.bool())
 
     def forward(self, feature: Tensor) -> Tensor:
@@ -52,9 +52,9 @@ class Actor(nn.Module):
 class Critic(nn.Module):
     """Two-hot values, 0 at first. (..., F) → logits (..., bins); 986,111 parameters."""
 
-    def __init__(self, inputs: int, bins: int = 255, limit: float = 20.0):
+    def __init__(self, inputs: int, bins: int = 255, units: int = 512, limit: float = 20.0):
         super().__init__()
-        self.network = head(inputs, bins)
+        self.network = head(inputs, bins, units)
         nn.init.zeros_(self.network[-1].weight)
         nn.init.zeros_(self.network[-1].bias)
         self.register_buffer("bins", symexp_bins(bins, limit), persistent=False)

@@ -29,6 +29,7 @@ class Game:
 
     def __init__(self, options: dict, seed: int, folder: Path | None = None):
         self.env, self.name = make(**options), options["name"]
+        self.env.reset(seed=seed)  # for the names of its factors; episodes have seeds of their own
         self.slot = Slot(self.env, 0, seed)
         space = self.env.observation_space["image"]
         self.fields = row_fields({"image": space}, self.env.action_space.n)

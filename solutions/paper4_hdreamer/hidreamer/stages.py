@@ -71,6 +71,7 @@ class Tier:
     context: int = 1  # real steps before a dream
     horizon: int = 7
     dreams: int = 64
+    policy_units: int = 128  # of actor and critic
     policy_updates: int = 400
     policy_lr: float = 3e-4
     algorithm: str = "reinforce"  # or ppo
@@ -88,7 +89,7 @@ class Tier:
 
 ATARI = dict(
     size=84, sticky=0.25, units=512, hard=0.5, margin=10, hard_margin=4, encoder_lr=3e-4,
-    codes=256, context=8, entropy_scale=3e-3, episodes=5,
+    codes=256, policy_units=512, context=8, entropy_scale=3e-3, episodes=5,
 )  # fmt: skip
 THREE = "atari_pong,atari_breakout,atari_ms_pacman"
 TIERS = {
@@ -131,9 +132,9 @@ class HiDreamer:
         self.model = Transformer(sizes).to(device).eval()
         self.features = TokenFeatures(self.hrvq).to(device)
         inputs = self.features.codes.shape[0] * self.features.codes.shape[2]
-        self.actor = Actor(inputs, self.legal).to(device)
-        self.critic = Critic(inputs, tier.bins).to(device)
-        self.slow = Critic(inputs, tier.bins).to(device).requires_grad_(False)
+        self.actor = Actor(inputs, self.legal, tier.policy_units).to(device)
+        self.critic = Critic(inputs, tier.bins, tier.policy_units).to(device)
+        self.slow = Critic(inputs, tier.bins, tier.policy_units).to(device).requires_grad_(False)
         self.slow.load_state_dict(self.critic.state_dict())
         self.normalizer = ReturnNormalizer().to(device)
         self.policy_optimizer = torch.optim.Adam(
@@ -368,7 +369,7 @@ def decayed(model: nn.Module) -> list[dict]:
 
 
 def cosine(done: int, total: int, warmup: int, last: float) -> float:
-    """Factor of the learning rate: up in a line, then down along a cosine to `last`; 1 without end."""
+    """Factor of the learning rate: up in a line, then along a cosine to `last`, or 1 for ever."""
     if done < warmup:
         return (done + 1) / warmup
     if not total:
