@@ -6,17 +6,13 @@ Letters: B dreams, H actions of one, H + 1 states, F = 3 · 384 units of a featu
 import torch
 from torch import Tensor, nn
 
-from paper3_dreamerv3.actor_critic import (
-    ReturnNormalizer,
-    compute_lambda_returns,
-    imagination_weights,
-)
+from paper3_dreamerv3.actor_critic import compute_lambda_returns, imagination_weights
 from paper3_dreamerv3.networks import symexp_bins, two_hot_loss, two_hot_mean, unimix
 from paper4_hdreamer.hidreamer.hrvq import HRVQ
 
 
 class TokenFeatures(nn.Module):
-    """Tokens → the codes that they stand for, side by side. (..., 3) → (..., F); codes are frozen."""
+    """Tokens → the codes they stand for, side by side. (..., 3) → (..., F); codes are fixed."""
 
     def __init__(self, hrvq: HRVQ):
         super().__init__()
@@ -38,16 +34,16 @@ def head(inputs: int, outputs: int, units: int = 512) -> nn.Sequential:
 
 
 class Actor(nn.Module):
-    """Log-probabilities of the legal actions. (..., F) → (..., A); 858,374 parameters for A = 6."""
+    """Log-probabilities of the legal actions. (..., F) → (..., A); 858,374 parameters for 6."""
 
-    def __init__(self, inputs: int, legal: Tensor, ratio: float = 0.01):
+    def __init__(self, inputs: int, legal: Tensor, units: int = 512, ratio: float = 0.01):
         super().__init__()
-        self.network, self.ratio = head(inputs, len(legal)), ratio
+        self.network, self.ratio = head(inputs, int(legal.sum()), units), ratio
         self.register_buffer("legal", legal.bool())
 
     def forward(self, feature: Tensor) -> Tensor:
         """-inf for what is not legal; each legal action has at least ratio ÷ their number."""
-        logits = self.network(feature)[..., self.legal]
+        logits = self.network(feature)  # of the legal ones alone
         found = torch.full((*feature.shape[:-1], len(self.legal)), float("-inf")).to(logits)
         found[..., self.legal] = unimix(logits, self.ratio).log()
         return found
@@ -56,9 +52,9 @@ class Actor(nn.Module):
 class Critic(nn.Module):
     """Two-hot values, 0 at first. (..., F) → logits (..., bins); 986,111 parameters."""
 
-    def __init__(self, inputs: int, bins: int = 255, limit: float = 20.0):
+    def __init__(self, inputs: int, bins: int = 255, units: int = 512, limit: float = 20.0):
         super().__init__()
-        self.network = head(inputs, bins)
+        self.network = head(inputs, bins, units)
         nn.init.zeros_(self.network[-1].weight)
         nn.init.zeros_(self.network[-1].bias)
         self.register_buffer("bins", symexp_bins(bins, limit), persistent=False)
@@ -91,6 +87,12 @@ def dream_returns(
     # END 4.37
 
 
+def entropy(log_policy: Tensor) -> Tensor:
+    """Of the legal actions, in nats. (..., A), -inf where an action is not legal → (...)"""
+    finite = log_policy.clamp(min=torch.finfo(log_policy.dtype).min)  # 0 · -inf is no number
+    return -(log_policy.exp() * finite).sum(-1)
+
+
 def reinforce_loss(
     log_policy: Tensor, action: Tensor, advantage: Tensor, weight: Tensor, entropy_scale: float
 ) -> Tensor:
@@ -98,16 +100,34 @@ def reinforce_loss(
 
     log_policy          (B, H, A)   -inf where an action is not legal
     action              (B, H) int64
-    advantage, weight   (B, H)      constants
+    advantage, weight   (B, H)      constants, whatever they were made of
     return              scalar, to be minimised
     """
-    # EXERCISE 4.38: of the action taken, and of all legal ones
-    # TODO: your code here (the reference takes 5 lines)
+    # EXERCISE 4.38: the action taken, times its advantage; and the entropy
+    # TODO: your code here (the reference takes 3 lines)
     raise NotImplementedError("exercise 4.38")
     # END 4.38
 
 
-__all__ = ["ReturnNormalizer"]
+def ppo_loss(
+    log_policy: Tensor, before: Tensor, action: Tensor, advantage: Tensor, weight: Tensor,
+    entropy_scale: float, clip: float = 0.2,
+) -> Tensor:  # fmt: skip
+    """PPO's clipped objective (Schulman et al. 2017, arXiv:1707.06347, eq. 7): dreams serve twice.
+
+    log_policy          (B, H, A)   of the policy as it is now
+    before              (B, H)      log-probability of the action when it was drawn; a constant
+    action              (B, H) int64
+    advantage, weight   (B, H)      constants
+    return              scalar, to be minimised; entropy and weights as in REINFORCE
+
+    The ratio of probabilities, now ÷ then, times the advantage; once more with the ratio clipped to
+    1 ± clip. The smaller of both counts: nothing is gained by going further than that.
+    """
+    # EXERCISE 4.39: the ratio, both products, the smaller one; entropy and weight as before
+    # TODO: your code here (the reference takes 4 lines)
+    raise NotImplementedError("exercise 4.39")
+    # END 4.39
 
 
 if __name__ == "__main__":

@@ -22,10 +22,12 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int = 4, size: int = 84, units: int = 512):
         super().__init__()
-        first = (8, 4) if size >= 64 else (4, 2)  # kernel and stride: small pictures keep detail
+        first, second = ((8, 4), (4, 2)) if size >= 64 else ((4, 2), (4, 2))  # kernel and stride
+        if size < 24:  # small pictures keep their detail
+            first = second = (3, 1)
         self.trunk = nn.Sequential(
             nn.Conv2d(channels, 32, *first), nn.ReLU(),
-            nn.Conv2d(32, 64, 4, 2), nn.ReLU(),
+            nn.Conv2d(32, 64, *second), nn.ReLU(),
             nn.Conv2d(64, 64, 3, 1), nn.ReLU(), nn.Flatten(),
         )  # fmt: skip
         width = self.trunk(torch.zeros(1, channels, size, size)).shape[1]

@@ -8,7 +8,7 @@ taken). Position n is slot n % 4 of step n // 4. The rows of a mask are queries,
     strict   L0 and A see L0 and A alone; L1 and L2 see details of their own step too
 
 A mask is a graph. After two layers a row knows what the rows that it sees have seen: what a model
-can know is the transitive closure, and for the rule `brief` that is everything before (`reachable`).
+can know is the transitive closure; for the rule `brief` that is everything before (`reachable`).
 Letters: T steps, N = 4 T positions.
 """
 
@@ -25,9 +25,9 @@ def allowed(query: Tensor, key: Tensor, rule: str) -> Tensor:
 
     query, key   integer positions, of shapes that broadcast
     rule         one of RULES
-    return       bool, of the broadcast shape
+    return       bool, of the broadcast shape: True where it may
 
-    With t the step and s the slot of a position:
+    With t the step and s the slot of a position, q the one that reads and k the one that is read:
 
         causal   t_k < t_q, or t_k = t_q and s_k <= s_q
         brief    t_k = t_q and s_k <= s_q, or t_k < t_q and (s_k is L0 or A, or s_q is L0)
@@ -51,7 +51,8 @@ def build_mask(steps: int, rule: str, device: str | torch.device = "cpu") -> Ten
 def reachable(mask: Tensor, layers: int) -> Tensor:
     """From which positions information can have arrived after some layers of attention.
 
-    mask     (N, N) bool   what one layer may see; every position sees itself
+    mask     (N, N) bool   [q, k]: what one layer may see; every position sees itself. N may be
+             hundreds, and so may be the number of ways from one position to another
     layers   1 or more
     return   (N, N) bool   [q, k]: the output at q can depend on the input at k
     """

@@ -5,7 +5,7 @@ taken *at* it, and what that brought: `transitions` shifts one into the other. L
 all episodes one after the other, L rows of a window, T tokens of a row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,12 +29,14 @@ def transitions(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def valid_starts(done: np.ndarray, length: int) -> np.ndarray:
-    """Where a window of `length` rows lies in one episode. (N,) bool → (M,) int
+    """From which rows on `length` of them lie in one episode. (N,) bool → (M,) int
 
-    done     the episode ends with this row. It may be the last one of a window, never an earlier
+    done     the episode ends with this row: it may be the last one of a window, never an earlier.
+             What follows the last end is an episode too, whose end has not come yet
+    return   `starts`, the first rows of all such windows, in rising order; windows overlap
     errors   ValueError, where no episode is long enough
     """
-    # EXERCISE 4.26: count the ends before each row; a window has none before its last row
+    # EXERCISE 4.26: `starts`: count the ends before each row; a window has none before its last row
     # TODO: your code here (the reference takes 3 lines)
     raise NotImplementedError("exercise 4.26")
     # END 4.26
@@ -46,7 +48,9 @@ def valid_starts(done: np.ndarray, length: int) -> np.ndarray:
 def split_by_episode(done: np.ndarray, share: float = 0.1) -> np.ndarray:
     """Which rows are held out: those of the last episodes. (N,) bool → (N,) bool
 
-    share    of the episodes, at least one of them; what follows the last end is one too
+    done     the episode ends with this row; what follows the last end is an episode too
+    share    of the episodes, however long they are: rounded down, but one at least
+    return   True in all rows of the held-out episodes
 
     Windows that overlap are near copies. With some of them held out, a model that learned its
     episodes by heart would look as if it understood them.
@@ -61,27 +65,68 @@ def split_by_episode(done: np.ndarray, share: float = 0.1) -> np.ndarray:
 class Windows:
     """Windows of rows, each in one episode.
 
-    rows     {name: (N, ...)}   tokens (N, T) int64, action (N,) int64, reward, terminal, done
+    rows     {name: (N, ...)}   tokens (N, T) int64, action (N,) int64, reward, terminal, done, game
     starts   (M,)               where windows begin
+    ends     (N,)               the last row of each row's episode
+    weight   (M,)               how often each is drawn, up to a factor
     """
 
     rows: dict[str, Tensor]
     starts: Tensor
+    ends: Tensor
+    weight: Tensor
     length: int
 
     @classmethod
-    def of(cls, rows: dict[str, np.ndarray], length: int) -> "Windows":
+    def of(
+        cls, rows: dict[str, np.ndarray], length: int, balanced: bool = True, tails: bool = False
+    ) -> "Windows":
+        """All windows, each in one episode; balanced: every game is drawn equally often.
+
+        tails    also windows that go on after a terminal end, where nothing changes any more: the
+                 last row again, without reward, terminal. Without them an episode ends in the last
+                 row of a window or not at all: the model would learn that nothing ends before
+        errors   ValueError, where no episode is long enough
+        """
         tensors = {key: torch.as_tensor(x) for key, x in rows.items()}
-        return cls(tensors, torch.as_tensor(valid_starts(rows["done"], length)), length)
+        done = rows["done"].astype(bool)
+        last = np.append(np.flatnonzero(done), len(done) - 1)
+        ends = last[np.searchsorted(last, np.arange(len(done)))]
+        if tails:
+            whole = np.arange(len(done)) + length - 1 <= ends
+            starts = np.flatnonzero(whole | rows["terminal"].astype(bool)[ends])
+        else:
+            starts = valid_starts(done, length)
+        starts = torch.as_tensor(starts)
+        game = tensors["game"][starts]
+        share = 1.0 / torch.bincount(game)[game] if balanced else torch.ones(len(starts))
+        return cls(tensors, starts, torch.as_tensor(ends), share.float(), length)
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def sample(self, batch: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Windows drawn uniformly: {name: (batch, L, ...)}."""
-        chosen = self.starts[torch.randint(len(self), (batch,), generator=generator)]
-        index = chosen[:, None] + torch.arange(self.length)
-        return {key: x[index] for key, x in self.rows.items()}
+        """Windows drawn by their weight: {name: (batch, L, ...)}."""
+        return self.at(torch.multinomial(self.weight, batch, True, generator=generator))
+
+    def at(self, numbers: Tensor) -> dict[str, Tensor]:
+        """Some windows by number: {name: (batch, L, ...)}."""
+        index = self.starts[numbers][:, None] + torch.arange(self.length)
+        past = index > self.ends[index[:, :1]]  # where the episode is over
+        batch = {key: x[index.minimum(self.ends[index[:, :1]])] for key, x in self.rows.items()}
+        return batch | {"reward": batch["reward"].masked_fill(past, 0)}
+
+    def leak(self, share: float, generator: torch.Generator) -> tuple["Windows", "Windows"]:
+        """Two sets of windows dealt out at random: the wrong way to hold something out.
+
+        Windows of both overlap, so what is held out was almost seen. Kept to show what that does.
+        """
+        order = torch.randperm(len(self), generator=generator)
+        cut = len(order) - int(len(order) * share)
+        parts = (order[:cut], order[cut:])
+        return tuple(
+            replace(self, starts=self.starts[part], weight=self.weight[part]) for part in parts
+        )
 
 
 if __name__ == "__main__":

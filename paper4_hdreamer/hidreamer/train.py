@@ -1,224 +1,351 @@
 """Hi-Dreamer, stage by stage. Each stage keeps what it made; the same command again goes on.
 
-    python -m solutions.paper4_hdreamer.hidreamer.train run=runs/tokens [tier=cartpole|tiny|...]
-           [until=collect|encoder|tokenizer|model|policy|online] [seed=0] [device=auto] [KEY=VALUE]
+    python -m solutions.paper4_hdreamer.hidreamer.train [run=runs/hidreamer-catch] [seed=0]
+           [tier=catch|tiny|small|full] [until=collect|encoder|tokenizer|model|policy|online]
+           [device=auto] [KEY=VALUE ...]
 
-collect     random play; whole episodes
+collect     random play, whole episodes
 encoder     pictures → unit vectors, by telling moments apart
 tokenizer   unit vectors → three tokens, by residual quantisation
 model       tokens and actions → the next tokens, rewards, ends
-policy      actor and critic, in dreams of the model alone
-online      play with the policy, learn from it, dream again; several rounds
+policy      actor and critic, in dreams of the model alone; then in the real game
+online      play with the policy, learn from that, dream again; then in the real game
 
-Every stage prints what it reached beside its baselines. KEY=VALUE are options of `Tier`.
+Every stage says what it reached beside its baselines, in run/report.md too; scores are in
+run/scores.json. KEY=VALUE are options of `Tier` in stages.py: rule=strict, model_updates=2000.
 """
 
+import json
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from paper4_hdreamer.hidreamer.actor_critic import (
-    Actor,
-    Critic,
-    ReturnNormalizer,
-    TokenFeatures,
-    dream_returns,
-    reinforce_loss,
-)
-from paper4_hdreamer.hidreamer.data import collect, stack_at
-from paper4_hdreamer.hidreamer.encoder import Encoder, info_nce, negative_mask
-from paper4_hdreamer.hidreamer.hrvq import HRVQ
-from paper4_hdreamer.hidreamer.imagination import imagine, sampler
+from dreamkit import UserError, checkpoint
+from paper4_hdreamer.hidreamer import diagnostics
+from paper4_hdreamer.hidreamer.data import Game, join
+from paper4_hdreamer.hidreamer.stages import TIERS, HiDreamer, Tier
 from paper4_hdreamer.hidreamer.tokens import Windows, split_by_episode
-from paper4_hdreamer.hidreamer.world_model import Sizes, Transformer, token_accuracy
+
+STAGES = ("collect", "encoder", "tokenizer", "model", "policy", "online")
+SAVE = 60.0  # seconds between checkpoints inside a stage
 
 
-@dataclass
-class Tier:
-    """What a run is made of. The defaults are the small task's."""
+class Run:
+    """A run: its games, its parts, and how far it is.
 
-    tasks: list[str] = field(default_factory=lambda: ["cartpole_pixels"])
-    size: int = 32  # pixels of a side
-    steps: int = 4000  # choices of random play, each task
-    units: int = 256  # of the encoder's head
-    encoder_updates: int = 300
-    encoder_batch: int = 128
-    temperature: float = 0.1
-    codes: int = 64
-    epochs: int = 12  # of the tokenizer
-    width: int = 96
-    layers: int = 3
-    heads: int = 4
-    length: int = 12  # steps of a window
-    rule: str = "brief"
-    model_updates: int = 600
-    model_batch: int = 32
-    model_lr: float = 1e-3
-    context: int = 4  # real steps before a dream
-    horizon: int = 10
-    dreams: int = 64
-    policy_updates: int = 200
-    policy_lr: float = 1e-3
-    discount: float = 0.99
-    entropy_scale: float = 3e-3
-    rounds: int = 4  # online
-    round_steps: int = 500
-    round_model_updates: int = 150
-    round_policy_updates: int = 100
+    folder   report.md, scores.json, checkpoints/latest.pt, replay/TASK/*.rows
+    """
 
-
-class HiDreamer:
-    """The parts of a run, and what trains them."""
-
-    def __init__(self, tier: Tier, actions: int, seed: int, device: str = "cpu"):
+    def __init__(self, folder: Path, tier: Tier, seed: int, device: str):
         torch.manual_seed(seed)
-        self.tier, self.device = tier, torch.device(device)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.encoder = Encoder(4, tier.size, tier.units).to(device)
-        self.hrvq = HRVQ(count=tier.codes).to(device)
-        sizes = Sizes(
-            tier.codes, actions, tier.width, tier.layers, tier.heads,
-            max(tier.length, tier.context + tier.horizon + 1), 0.1, tier.rule, 63,
-        )  # fmt: skip
-        self.model = Transformer(sizes).to(device)
-        self.actions = actions
-        self.begin_policy()
-
-    def begin_policy(self) -> None:
-        """A fresh actor and critic, for the codebooks as they are."""
-        self.features = TokenFeatures(self.hrvq).to(self.device)
-        inputs = self.features.codes.shape[0] * self.features.codes.shape[2]
-        self.actor = Actor(inputs, torch.ones(self.actions)).to(self.device)
-        self.critic = Critic(inputs, 63, 10.0).to(self.device)
-        self.slow = Critic(inputs, 63, 10.0).to(self.device).requires_grad_(False)
-        self.slow.load_state_dict(self.critic.state_dict())
-        self.normalizer = ReturnNormalizer().to(self.device)
-        parameters = [*self.actor.parameters(), *self.critic.parameters()]
-        self.policy_optimizer = torch.optim.Adam(parameters, self.tier.policy_lr, eps=1e-5)
-
-    # --- encoder ----------------------------------------------------------------------------------
-
-    def train_encoder(self, rows: dict[str, np.ndarray], updates: int) -> list[float]:
-        """InfoNCE on neighbouring pictures; every second batch is of one episode alone."""
-        t, random = self.tier, np.random.default_rng(int(self.generator.initial_seed()))
-        optimizer = torch.optim.AdamW(self.encoder.parameters(), 3e-4, weight_decay=1e-5)
-        pairs = np.flatnonzero(~rows["done"][:-1])  # the next row is of the same episode
-        losses = []
-        for update in range(updates):
-            if update % 2:
-                index = random.choice(pairs, min(t.encoder_batch, len(pairs)), replace=False)
-                margin = 10
-            else:
-                start = int(random.choice(pairs))
-                index = pairs[(pairs >= start) & (pairs < start + t.encoder_batch)]
-                margin = 4
-            pictures = [stack_at(rows["picture"], rows["episode"], index + i) for i in (0, 1)]
-            anchor, partner = (self.encoder(torch.as_tensor(x).to(self.device)) for x in pictures)
-            place = [torch.as_tensor(x) for x in (rows["game"][index], rows["episode"][index], index)]
-            mask = negative_mask(*place, margin).to(self.device)
-            loss = info_nce(anchor, partner, mask, t.temperature)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
-            optimizer.step()
-            losses.append(float(loss.detach()))
-        return losses
-
-    @torch.no_grad()
-    def embed(self, rows: dict[str, np.ndarray]) -> Tensor:
-        """Of every row: (N, E)."""
-        parts = [
-            self.encoder(
-                torch.as_tensor(stack_at(rows["picture"], rows["episode"], index)).to(self.device)
-            )
-            for index in np.array_split(np.arange(len(rows["done"])), len(rows["done"]) // 512 + 1)
+        self.folder, self.tier, self.seed, self.device = folder, tier, seed, device
+        self.games = [
+            Game(options(tier, name), seed, folder / "replay" / name)
+            for name in tier.tasks.split(",")
         ]
-        return torch.cat(parts)
+        sizes = {len(game.legal) for game in self.games}
+        if len(sizes) > 1:
+            raise UserError(f"tasks={tier.tasks}: one model needs games of as many actions")
+        self.agent = HiDreamer(tier, self.games[0].legal, device)
+        self.random = np.random.default_rng(seed)
+        self.stage, self.done = STAGES[0], 0  # updates (steps, rounds) of the stage that are done
+        self.first: list[int] = []  # rows of random play in each game
+        self.saved = time.monotonic()
+        self.text: list[str] = []  # of the report
 
-    # --- tokenizer --------------------------------------------------------------------------------
+    # --- going on ---------------------------------------------------------------------------------
 
-    def train_tokenizer(self, z: Tensor, epochs: int, batch: int = 512) -> int:
-        """k-means, then averages that follow. Returns how many codes were revived."""
-        self.hrvq.start(z[torch.randperm(len(z), generator=self.generator)[:8192]], self.generator)
-        revived = 0
-        for _ in range(epochs):
-            for index in torch.randperm(len(z), generator=self.generator).split(batch):
-                revived += self.hrvq.learn(z[index], self.generator)
-        return revived
+    @property
+    def path(self) -> Path:
+        return self.folder / "checkpoints" / "latest.pt"
 
-    def tokenise(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        with torch.no_grad():
-            tokens = self.hrvq(self.embed(rows))[1]
-        return rows | {"tokens": tokens.cpu().numpy()}
-
-    # --- world model ------------------------------------------------------------------------------
-
-    def train_model(self, windows: Windows, updates: int, optimizer, schedule) -> list[float]:
-        self.model.train()
-        losses = []
-        for _ in range(updates):
-            batch = windows.sample(self.tier.model_batch, self.generator)
-            loss, _ = self.model.loss({key: x.to(self.device) for key, x in batch.items()})
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        self.model.eval()
-        return losses
-
-    # --- policy -----------------------------------------------------------------------------------
-
-    def act(self, pictures: np.ndarray) -> int:
-        """One action in the real game, from a stack of pictures (C, H, W)."""
-        with torch.no_grad():
-            z = self.encoder(torch.as_tensor(pictures[None]).to(self.device))
-            return int(self.choose(self.hrvq(z)[1])[0])
-
-    def choose(self, tokens: Tensor) -> Tensor:
-        """Actions of the policy, drawn. (B, 3) → (B,)"""
-        return torch.multinomial(self.actor(self.features(tokens)).exp(), 1)[:, 0]
-
-    def train_policy(self, windows: Windows, updates: int) -> dict[str, float]:
-        """Dreams from real contexts; actor and critic learn from them. Means over the updates."""
-        t, sums = self.tier, {}
-        for _ in range(updates):
-            batch = windows.sample(t.dreams, self.generator)
-            tokens = batch["tokens"][:, : t.context].to(self.device)
-            actions = batch["action"][:, : t.context - 1].to(self.device)
-            dream = imagine(self.model, self.choose, tokens, actions, t.horizon, sampler())
-            metrics = self.learn_from(dream)
-            sums = {key: sums.get(key, 0.0) + float(x) / updates for key, x in metrics.items()}
-        return sums
-
-    def learn_from(self, dream: dict[str, Tensor]) -> dict[str, Tensor]:
-        """One update of actor and critic."""
-        t, state = self.tier, self.features(dream["tokens"])
-        logits = self.critic(state)
-        values = self.critic.mean(logits.detach())
-        returns, weight = dream_returns(
-            dream["reward"], dream["continue"], values, t.discount
-        )
-        self.normalizer.update(returns)
-        advantage = (returns - values[:, :-1]) / self.normalizer.scale()
-        policy = self.actor(state[:, :-1])
-        actor = reinforce_loss(policy, dream["action"], advantage, weight, t.entropy_scale)
-        slow = self.slow.mean(self.slow(state))[:, :-1]
-        critic = (weight * self.critic.loss(logits[:, :-1], returns, slow)).mean()
-        self.policy_optimizer.zero_grad()
-        (actor + critic).backward()
-        nn.utils.clip_grad_norm_(self.actor.parameters(), 100.0)
-        nn.utils.clip_grad_norm_(self.critic.parameters(), 100.0)
-        self.policy_optimizer.step()
-        with torch.no_grad():
-            for slow_p, p in zip(self.slow.parameters(), self.critic.parameters(), strict=True):
-                slow_p.lerp_(p, 0.02)
-        entropy = -(policy.exp() * policy).sum(-1)
-        return {
-            "return": returns.mean(), "value": values.mean(), "entropy": entropy.mean().detach(),
-            "reward": dream["reward"].mean(), "continue": dream["continue"].mean(),
+    def save(self) -> None:
+        a = self.agent
+        header = {"agent_name": "hidreamer", "code": "", "agent": asdict(self.tier)}
+        state = {
+            "header": header | {"task": {"name": self.tier.tasks}}, "seed": self.seed,
+            "stage": self.stage, "done": self.done, "first": self.first, "text": self.text,
+            "modules": {name: module.state_dict() for name, module in a.modules().items()},
+            "optimizer": a.optimizer.state_dict(), "schedule": a.schedule.state_dict(),
+            "policy_optimizer": a.policy_optimizer.state_dict(), "scaler": a.scaler.state_dict(),
+            "games": [game.save() for game in self.games],
+            "random": {
+                "torch": torch.get_rng_state(), "numpy": repr(self.random.bit_generator.state),
+                "cuda": torch.cuda.get_rng_state_all() if a.device.type == "cuda" else [],
+            },
         }  # fmt: skip
+        checkpoint.save(self.path, state)
+        self.saved = time.monotonic()
+
+    def load(self) -> None:
+        """Errors: UserError, where the run was begun with other options."""
+        import ast
+
+        state = checkpoint.read(self.path, self.device)
+        mine = asdict(self.tier) | {"seed": self.seed}
+        theirs = state["header"]["agent"] | {"seed": state.get("seed")}
+        for key, value in mine.items():
+            if theirs.get(key) != value:
+                raise UserError(
+                    f"{self.folder} was made with {key}={theirs.get(key)}, not {value}: take "
+                    "another run=FOLDER"
+                )
+        self.stage, self.done, self.first = state["stage"], state["done"], state["first"]
+        self.text = state["text"]
+        for game, saved in zip(self.games, state["games"], strict=True):
+            game.load(saved)
+        for name, module in self.agent.modules().items():
+            module.load_state_dict(state["modules"][name])
+        self.begin_stage()
+        self.agent.policy_optimizer.load_state_dict(state["policy_optimizer"])
+        for name in ("optimizer", "schedule", "scaler"):
+            getattr(self.agent, name).load_state_dict(state[name])
+        torch.set_rng_state(state["random"]["torch"].cpu())
+        self.random.bit_generator.state = ast.literal_eval(state["random"]["numpy"])
+        for number, x in enumerate(state["random"]["cuda"]):
+            torch.cuda.set_rng_state(x.cpu(), number)
+
+    def begin_stage(self) -> None:
+        t = self.tier
+        total = {"encoder": t.encoder_updates, "model": t.model_updates}.get(self.stage, 0)
+        self.agent.begin(self.stage if self.stage != "online" else "model", total)
+
+    def each(self, total: int, what: str):
+        """Numbers of the updates that are left, with a bar; a checkpoint now and then."""
+        from rich.progress import track
+
+        for number in track(range(self.done, total), f"{what:<10}", transient=True):
+            yield number
+            self.done = number + 1
+            if time.monotonic() - self.saved > SAVE:
+                self.save()
+
+    def say(self, text: str) -> None:
+        """To the screen and the report."""
+        print(text, flush=True)
+        self.text.append(text)
+        (self.folder / "report.md").write_text("\n".join(self.text) + "\n", "utf-8")
+
+    # --- rows -------------------------------------------------------------------------------------
+
+    def rows(self) -> tuple[dict, np.ndarray]:
+        """All rows, and which of them are held out: of each game the last random episodes."""
+        games, held = [game.rows() for game in self.games], []
+        for rows, first in zip(games, self.first, strict=True):
+            out = np.zeros(len(rows["done"]), bool)
+            out[:first] = split_by_episode(rows["done"][:first])
+            held.append(out)
+        return join(games), np.concatenate(held)
+
+    def windows(self, tokens: dict, rows: np.ndarray, length: int, **how) -> Windows:
+        """Windows of those rows that a mask selects."""
+        chosen = {key: x[rows] for key, x in tokens.items()}
+        try:
+            return Windows.of(chosen, length, self.tier.balanced, **how)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+
+    def contexts(self, tokens: dict, rows: np.ndarray) -> Windows:
+        """Beginnings of dreams: of the game that the policy plays."""
+        return self.windows(tokens, rows & (tokens["game"] == 0), self.tier.context)
+
+    # --- stages -----------------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        t = self.tier
+        for number, game in enumerate(self.games):
+            while (have := len(game.rows()["done"]) if game.scores else 0) < t.steps:
+                game.play(min(1000, t.steps - have))
+                print(f"{game.name}: {len(game.scores)} episodes", flush=True)
+            if len(self.first) == number:
+                self.first.append(len(game.rows()["done"]))
+            if len(game.scores) < 2:
+                raise UserError(f"{game.name}: one episode is too few, take more steps=")
+        self.say(diagnostics.collected(self.games, t))
+
+    def encoder(self) -> None:
+        rows, held = self.rows()
+        pairs = pairs_of(rows["done"], ~held)
+        before = HiDreamer(self.tier, self.games[0].legal, self.device).encoder  # untrained
+        for _ in self.each(self.tier.encoder_updates, "encoder"):
+            metrics = self.agent.update_encoder(rows, pairs, self.random)
+        self.say(f"InfoNCE: {float(metrics['loss']):.2f} nats in the last batch")
+        self.say(diagnostics.embeddings(self.agent, before, rows, held, self.games))
+
+    def tokenizer(self) -> None:
+        rows, held = self.rows()
+        z = self.agent.embed(rows)
+        chosen = torch.as_tensor(~held)
+        if not self.done:
+            self.agent.start_tokenizer(z[chosen])
+        revived = 0
+        for _ in self.each(self.tier.epochs, "tokenizer"):
+            revived += self.agent.update_tokenizer(z[chosen])["revived"]
+        pairs = pairs_of(rows["done"], ~held)
+        for _ in range(self.tier.joint_updates):
+            self.agent.update_joint(rows, pairs, self.random)
+        self.agent.begin_policy()
+        self.say(f"{revived} codes were revived")
+        self.say(diagnostics.codes(self.agent, rows, held, self.games))
+
+    def model(self) -> None:
+        rows, held = self.rows()
+        tokens = self.agent.tokenise(rows)
+        windows = self.windows(tokens, ~held, self.tier.length, tails=True)
+        for _ in self.each(self.tier.model_updates, "model"):
+            self.agent.update_model(windows)
+        self.say(diagnostics.predictions(self.agent, tokens, held, self.tier))
+
+    def policy(self) -> None:
+        rows, held = self.rows()
+        contexts = self.contexts(self.agent.tokenise(rows), ~held)
+        self.dream(contexts, self.tier.policy_updates)
+        self.score("policy")
+
+    def dream(self, contexts: Windows, updates: int) -> None:
+        """Policy updates, and what the last tenth of them were like."""
+        sums, last = {}, max(1, updates // 10)
+        for number in self.each(updates, "policy"):
+            metrics = self.agent.update_policy(contexts)
+            if number >= updates - last:
+                sums = {key: sums.get(key, 0.0) + float(x) / last for key, x in metrics.items()}
+        if sums:
+            self.say("dreams: " + ", ".join(f"{key} {x:.3g}" for key, x in sums.items()))
+
+    def online(self) -> None:
+        t, agent, game = self.tier, self.agent, self.games[0]
+        for number in self.each(t.rounds, "online"):
+            before = len(self.rows()[0]["done"])
+            scores = game.play(t.round_steps, agent.act)
+            rows, held = self.rows()
+            new = fresh(rows, before, len(game.rows()["done"]))
+            self.say(f"round {number + 1}: {diagnostics.drift(agent, rows, held, new, scores)}")
+            tokens = agent.tokenise(rows)
+            windows = self.windows(tokens, ~held, t.length, tails=True)
+            for _ in range(t.round_model_updates):
+                agent.update_model(windows)
+            contexts = self.contexts(tokens, ~held)
+            for _ in range(t.round_policy_updates):
+                agent.update_policy(contexts)
+        self.score("online")
+
+    def score(self, stage: str) -> None:
+        """Play the real game, with the policy and at random; keep the scores."""
+        found = scores(self.tier, self.seed, self.agent.act)
+        path = self.folder / "scores.json"
+        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        path.write_text(json.dumps(kept | {stage: found}, indent=1) + "\n", "utf-8")
+        self.say(diagnostics.scored(stage, found, self.tier))
+
+    def go(self, until: str) -> None:
+        """All stages up to and with one."""
+        while self.stage in STAGES[: STAGES.index(until) + 1]:
+            begin = time.perf_counter()
+            if not self.done:
+                self.say(f"\n## {self.stage}\n")
+            getattr(self, self.stage)()
+            print(f"{self.stage}: {time.perf_counter() - begin:.0f} s")
+            place = STAGES.index(self.stage) + 1
+            self.stage, self.done = STAGES[place] if place < len(STAGES) else "done", 0
+            self.begin_stage()
+            self.save()
+
+
+def pairs_of(done: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Rows, among those chosen, whose next row is of the same episode."""
+    return np.flatnonzero(~done.astype(bool) & chosen)
+
+
+def fresh(rows: dict, before: int, count: int) -> np.ndarray:
+    """Which rows are new, where those of the first game have become `count`."""
+    grown = len(rows["done"]) - before
+    return (np.arange(len(rows["done"])) >= count - grown) & (rows["game"] == 0) & (grown > 0)
+
+
+def options(tier: Tier, name: str) -> dict:
+    """Of `dreamkit.envs.make`."""
+    sticky = {"sticky": tier.sticky} if tier.sticky >= 0 else {}
+    return {"name": name, "size": tier.size} | sticky
+
+
+def scores(tier: Tier, seed: int, policy: Callable) -> dict[str, list[float]]:
+    """Scores of `episodes` fresh episodes, with a policy and at random: the same episodes."""
+    found = {}
+    for name, chosen in (("policy", policy), ("random", None)):
+        game = Game(options(tier, tier.tasks.split(",")[0]), 1_000_000 + seed)
+        found[name] = [game.play(1, chosen)[0] for _ in range(tier.episodes)]
+    return found
+
+
+def parse(arguments: list[str]) -> tuple[dict, Tier]:
+    """({run, seed, until, device}, the tier with its options). Errors: UserError."""
+    given = {"run": "", "seed": 0, "tier": "catch", "until": STAGES[-1], "device": "auto"}
+    kinds = {field.name: field.type for field in fields(Tier)}
+    changes = {}
+    for item in arguments:
+        key, mark, value = item.partition("=")
+        if not mark or key not in given | kinds:
+            near = ", ".join([*given, *kinds])
+            raise UserError(f"unknown option {item!r}; there are {near}")
+        kind = type(given[key]) if key in given else kinds[key]
+        try:
+            parsed = value in ("true", "1") if kind is bool else kind(value)
+        except ValueError:
+            raise UserError(f"{item} is not a number") from None
+        (given if key in given else changes)[key] = parsed
+    if given["tier"] not in TIERS:
+        raise UserError(f"tier={given['tier']}: there are {', '.join(TIERS)}")
+    if given["until"] not in STAGES:
+        raise UserError(f"until={given['until']}: there are {', '.join(STAGES)}")
+    tier = replace(Tier(), **(TIERS[given["tier"]] | changes))
+    given["run"] = given["run"] or f"runs/hidreamer-{given['tier']}"
+    return given, checked(tier)
+
+
+def checked(tier: Tier) -> Tier:
+    """Errors: UserError, where options do not go together."""
+    from paper4_hdreamer.hidreamer.mask import RULES
+
+    if tier.rule not in RULES:
+        raise UserError(f"rule={tier.rule}: there are {', '.join(RULES)}")
+    if tier.algorithm not in ("reinforce", "ppo"):
+        raise UserError(f"algorithm={tier.algorithm}: there are reinforce, ppo")
+    if tier.precision not in ("auto", "bf16", "fp16", "fp32"):
+        raise UserError(f"precision={tier.precision}: there are auto, bf16, fp16, fp32")
+    if tier.width % tier.heads:
+        raise UserError(f"width={tier.width} cannot be shared by heads={tier.heads}")
+    low = {field.name: 0 for field in fields(Tier) if field.name.endswith(("updates", "rounds"))}
+    positive = ("steps", "length", "context", "horizon", "dreams", "codes", "episodes", "epochs")
+    for name, least in (low | dict.fromkeys(positive, 1)).items():
+        if getattr(tier, name) < least:
+            raise UserError(f"{name}={getattr(tier, name)} must be {least} or more")
+    return tier
+
+
+def command(arguments: list[str]) -> int:
+    """The command. Errors: UserError."""
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0
+    given, tier = parse(arguments)
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
+    run = Run(Path(given["run"]), tier, given["seed"], checkpoint.choose_device(given["device"]))
+    if run.path.exists():
+        run.load()
+        print(f"{run.folder}: going on with {run.stage}")
+    else:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run.say(f"# Hi-Dreamer: {tier.tasks}, tier {given['tier']}, seed {given['seed']}")
+    run.go(given["until"])
+    print(f"{run.folder}/report.md")
+    return 0
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__, command)

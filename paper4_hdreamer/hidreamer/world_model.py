@@ -2,11 +2,13 @@
 
 A step is four tokens, [L0, L1, L2, A]. Each row predicts what comes next:
 
-    row A_t     the coarse token of the next step, the reward of the action, whether life goes on
-    row L0_t    L1_t                row L1_t    L2_t                row L2_t   nothing: the policy acts
+    row A_t    the coarse token of the next step, the reward of the action, whether life goes on
+    row L0_t   L1_t
+    row L1_t   L2_t
+    row L2_t   nothing: the policy acts
 
-The design is the user's; its parts are standard: GPT-2 blocks (Radford et al. 2019), reward and
-continuation as in IRIS (Micheli et al. 2023, arXiv:2209.00588), two-hot rewards as in DreamerV3.
+No paper has this design; its parts are standard: GPT-2's blocks (Radford et al. 2019), a world as a
+sequence of tokens (IRIS, Micheli et al. 2023, arXiv:2209.00588), two-hot rewards (DreamerV3).
 
 Letters: B sequences, T steps, N = 4 T positions, K codes, D width, H heads.
 """
@@ -191,6 +193,19 @@ def token_accuracy(predicted: Tensor, tokens: Tensor) -> dict[str, float]:
     # TODO: your code here (the reference takes 3 lines)
     raise NotImplementedError("exercise 4.33")
     # END 4.33
+
+
+def bigram(before: Tensor, action: Tensor, after: Tensor, codes: int, actions: int) -> Tensor:
+    """The table that a world model must beat: the token that came most often after a pair.
+
+    before, action, after   integers of one shape: a token, the action taken there, the next token
+    return                  (codes, actions) int64   of pairs that never came: the token itself
+                            again; of tokens that came equally often the lowest
+    """
+    # EXERCISE 4.34: count triples, then the most frequent of each pair
+    # TODO: your code here (the reference takes 5 lines)
+    raise NotImplementedError("exercise 4.34")
+    # END 4.34
 
 
 if __name__ == "__main__":

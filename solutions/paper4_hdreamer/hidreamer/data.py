@@ -141,7 +141,7 @@ def stack_at(picture: np.ndarray, episode: np.ndarray, index: np.ndarray) -> np.
     """The stacks that belong to some rows, as an episode's player saw them.
 
     picture    (N, H, W)
-    episode    (N,)   numbers; rows of one follow each other
+    episode    (N,)   numbers that rise, also from game to game (`join`)
     index      (B,)
     return     (B, C, H, W)   before an episode begins, its first picture is repeated
     """

@@ -29,14 +29,16 @@ def transitions(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def valid_starts(done: np.ndarray, length: int) -> np.ndarray:
-    """Where a window of `length` rows lies in one episode. (N,) bool → (M,) int
+    """From which rows on `length` of them lie in one episode. (N,) bool → (M,) int
 
-    done     the episode ends with this row. It may be the last one of a window, never an earlier
+    done     the episode ends with this row: it may be the last one of a window, never an earlier.
+             What follows the last end is an episode too, whose end has not come yet
+    return   `starts`, the first rows of all such windows, in rising order; windows overlap
     errors   ValueError, where no episode is long enough
     """
-    # EXERCISE 4.26: count the ends before each row; a window has none before its last row
+    # EXERCISE 4.26: `starts`: count the ends before each row; a window has none before its last row
     ends = np.concatenate([[0], np.cumsum(done)])  # before each row
-    starts = np.arange(max(0, len(done) - length + 1))
+    starts = np.arange(len(done) - length + 1)
     starts = starts[ends[starts + length - 1] == ends[starts]]
     # END 4.26
     if not len(starts):
@@ -47,7 +49,9 @@ def valid_starts(done: np.ndarray, length: int) -> np.ndarray:
 def split_by_episode(done: np.ndarray, share: float = 0.1) -> np.ndarray:
     """Which rows are held out: those of the last episodes. (N,) bool → (N,) bool
 
-    share    of the episodes, at least one of them; what follows the last end is one too
+    done     the episode ends with this row; what follows the last end is an episode too
+    share    of the episodes, however long they are: rounded down, but one at least
+    return   True in all rows of the held-out episodes
 
     Windows that overlap are near copies. With some of them held out, a model that learned its
     episodes by heart would look as if it understood them.
@@ -79,7 +83,7 @@ class Windows:
     def of(
         cls, rows: dict[str, np.ndarray], length: int, balanced: bool = True, tails: bool = False
     ) -> "Windows":
-        """All windows of whole episodes; balanced: every game is drawn equally often.
+        """All windows, each in one episode; balanced: every game is drawn equally often.
 
         tails    also windows that go on after a terminal end, where nothing changes any more: the
                  last row again, without reward, terminal. Without them an episode ends in the last
