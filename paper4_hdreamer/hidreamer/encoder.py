@@ -44,12 +44,13 @@ class Encoder(nn.Module):
 def negative_mask(game: Tensor, episode: Tensor, step: Tensor, margin: int) -> Tensor:
     """Which other partners count as wrong answers.
 
-    game, episode, step   (B,) integers of each pair; episodes are numbered within a game
+    game, episode, step   (B,) integers of each pair, in any order; episodes are numbered within a
+                          game: episode 0 of one and episode 0 of another are two
     margin                steps; what is nearer in the same episode looks alike and is no mistake
     return                (B, B) bool   [i, j]: partner j is a candidate for i; the diagonal is True
 
     j is one for i if it is i's own, of another game, of another episode, or `margin` steps or more
-    away.
+    away, before or after. So [i, j] and [j, i] are the same.
     """
     # EXERCISE 4.20: own partner, or far enough away
     # TODO: your code here (the reference takes 3 lines)
@@ -60,12 +61,13 @@ def negative_mask(game: Tensor, episode: Tensor, step: Tensor, margin: int) -> T
 def info_nce(anchor: Tensor, partner: Tensor, candidates: Tensor, temperature: float) -> Tensor:
     """Cross-entropy of finding one's partner, and of the partner finding its anchor.
 
-    anchor, partner   (B, E)   unit vectors
-    candidates        (B, B) bool   from `negative_mask`
+    anchor, partner   (B, E)   unit vectors: their product is the similarity, as they are
+    candidates        (B, B) bool   from `negative_mask`: symmetric, with a diagonal of True
     return            scalar, nats; log B minus it is a lower bound of their mutual information
 
     Similarities are divided by the temperature; what is no candidate takes no part, in either
-    direction, and gets no gradient. The mean of both directions.
+    direction, and gets no gradient. A mean over pairs, and the mean of both directions; gradients
+    go to both sides.
     """
     # EXERCISE 4.21: similarities, masked; cross-entropy with the diagonal, over rows and columns
     # TODO: your code here (the reference takes 3 lines)

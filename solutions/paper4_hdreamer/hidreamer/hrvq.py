@@ -29,7 +29,10 @@ def assign(x: Tensor, codes: Tensor) -> Tensor:
 def perplexity(tokens: Tensor, count: int) -> float:
     """How many codes are used in effect: exp(-Σ p log p). 1 for one code, K for all alike.
 
-    tokens   integers of any shape, 0 to count - 1
+    tokens   integers of any shape, 0 to count - 1: all of them together
+    return   a Python number, from 1 to count
+
+    p are the frequencies, log is the natural one; codes that do not occur add nothing.
     """
     # EXERCISE 4.23: frequencies, entropy, exp
     share = torch.bincount(tokens.flatten(), minlength=count) / tokens.numel()
@@ -76,9 +79,10 @@ class Codebook(nn.Module):
     def follow(self, x: Tensor, tokens: Tensor) -> None:
         """One step of the averages. x (N, E) and the numbers of their codes (N,)
 
-        `size` and `total` go the share `rate` of the way to this batch's counts and sums; a code is
-        its total ÷ its size, where sizes are smoothed so that none is 0:
-        (size + ε) / (Σ size + K ε) · Σ size.
+        `size` and `total` go the share `self.rate` of the way to this batch's counts and sums,
+        which are 0 for codes that it does not use. Then a code is its new total ÷ its new size,
+        where sizes are smoothed so that none is 0: (size + ε) / (Σ size + K ε) · Σ size, with ε =
+        `self.eps`. The smoothed sizes are not kept: `self.size` is the plain average.
         """
         # EXERCISE 4.24: counts and sums of this batch, both averages, then the codes
         count = len(self.codes)
@@ -120,13 +124,15 @@ class HRVQ(nn.Module):
         """Quantise. Gradients of the result are those of z: one straight-through for the sum.
 
         z        (N, E)
-        return   quantised (N, E); tokens (N, L) int64; commitment (L,), mean squared distances
-                 between residuals and their codes, with gradient into z alone
+        return   quantised (N, E), the sum of the codes; tokens (N, L) int64; commitment (L,), for
+                 each layer the squared difference of residual and code, its mean over N and E,
+                 with gradient into z alone; no weights yet
 
         The codes carry no gradient, neither to the residuals of the next layer nor to the sum. So
         the Jacobian of `quantised` is the identity, and every layer's commitment pulls at z.
+        Codebooks stay as they are: `learn` moves them.
         """
-        # EXERCISE 4.25: layer by layer on the residual; then one straight-through
+        # EXERCISE 4.25: layer by layer on the residual; then one straight-through (needs 4.22)
         rest, total, tokens, commitment = z, torch.zeros_like(z), [], []
         for book in self.books:
             token = assign(rest.detach(), book.codes)
