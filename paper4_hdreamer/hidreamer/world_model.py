@@ -2,11 +2,13 @@
 
 A step is four tokens, [L0, L1, L2, A]. Each row predicts what comes next:
 
-    row A_t     the coarse token of the next step, the reward of the action, whether life goes on
-    row L0_t    L1_t                row L1_t    L2_t                row L2_t   nothing: the policy acts
+    row A_t    the coarse token of the next step, the reward of the action, whether life goes on
+    row L0_t   L1_t
+    row L1_t   L2_t
+    row L2_t   nothing: the policy acts
 
-The design is the user's; its parts are standard: GPT-2 blocks (Radford et al. 2019), reward and
-continuation as in IRIS (Micheli et al. 2023, arXiv:2209.00588), two-hot rewards as in DreamerV3.
+No paper has this design; its parts are standard: GPT-2's blocks (Radford et al. 2019), a world as a
+sequence of tokens (IRIS, Micheli et al. 2023, arXiv:2209.00588), two-hot rewards (DreamerV3).
 
 Letters: B sequences, T steps, N = 4 T positions, K codes, D width, H heads.
 """
@@ -45,6 +47,10 @@ class Embedding(nn.Module):
     tokens    (B, T, 3) int64
     actions   (B, T) int64
     return    (B, 4 T, D)   L0, L1, L2, A of step 0, then of step 1, …
+
+    Four kinds of tables: `codes`, one (K, D) for each level; `actions` (A, D), a row for each
+    action; `slots` (4, D), a row for each of L0, L1, L2, A; `steps` (S, D), a row for each step,
+    the window's first is 0, and T <= S. Nothing is scaled.
     """
 
     def __init__(self, sizes: Sizes):
@@ -112,7 +118,10 @@ class Block(nn.Module):
         cache    earlier positions, if there is one; it takes up the new ones
         return   (B, n, D)
 
-        `qkv` makes queries, keys and values, side by side in this order; heads are slices of each.
+        `qkv` makes queries, keys and values, side by side in this order; heads are slices of each,
+        D/H neighbours, and stand in this order again before `out`. The weights of a head are
+        softmax(query · key / √(D/H)) over the allowed positions; in training each of them becomes 0
+        with probability `self.dropout`, and those that stay grow by 1 / (1 - dropout).
         """
         # EXERCISE 4.31: heads apart, the cache, attention, heads together, `out` (needs 4.28)
         # TODO: your code here (the reference takes 7 lines)
@@ -154,16 +163,19 @@ class Transformer(nn.Module):
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
         """The weighted loss of windows, and each part of it.
 
-        batch    tokens (B, T, 3), action (B, T), reward (B, T), terminal (B, T)
+        batch    tokens (B, T, 3), action (B, T), reward (B, T), terminal (B, T) bool or float;
+                 T is 2 or more
         return   scalar; {"ce0", "ce1", "ce2", "reward", "continue"}: nats, without the weights
 
         Row A_t is compared with L0 of step t + 1, so the last A has no target and the first L0 no
         prediction; row L0_t with L1_t, row L1_t with L2_t. Rewards and continuations are those of
-        row A_t, all T of them. Each part is a mean over its rows; WEIGHTS are those of the levels.
+        row A_t, all T of them: what the action brought, and 1 - terminal, without a discount. Each
+        part is a mean over its rows. The total weights the levels with WEIGHTS, reward and
+        continuation with 1.
         """
         tokens, actions = batch["tokens"], batch["action"]
         hidden = self(self.embedding(tokens, actions)).unflatten(1, (-1, SLOTS))  # (B, T, 4, D)
-        # EXERCISE 4.32: the row before each target; cross-entropies, reward, continuation
+        # EXERCISE 4.32: make `parts` and `total`; the row of a target is the one before it
         # TODO: your code here (the reference takes 13 lines)
         raise NotImplementedError("exercise 4.32")
         # END 4.32
@@ -182,8 +194,9 @@ def token_accuracy(predicted: Tensor, tokens: Tensor) -> dict[str, float]:
     """How often a token is predicted, beside the baseline that nothing ever changes.
 
     predicted, tokens   (B, T) int64   of one level; step 0 has no earlier one and does not count
-    return              accuracy; copy: how often the token is that of the step before; change:
-                        accuracy where it is not (NaN where it always is); stay: where it is
+    return              Python floats: accuracy; copy: how often the token is that of the step
+                        before; change: accuracy where it is not (NaN where it always is); stay:
+                        accuracy where it is (NaN where it never is)
 
     accuracy = copy · stay + (1 - copy) · change
     """
@@ -191,6 +204,19 @@ def token_accuracy(predicted: Tensor, tokens: Tensor) -> dict[str, float]:
     # TODO: your code here (the reference takes 3 lines)
     raise NotImplementedError("exercise 4.33")
     # END 4.33
+
+
+def bigram(before: Tensor, action: Tensor, after: Tensor, codes: int, actions: int) -> Tensor:
+    """The table that a world model must beat: the token that came most often after a pair.
+
+    before, action, after   integers of one shape: a token, the action taken there, the next token
+    return                  (codes, actions) int64   of pairs that never came: the token itself
+                            again; of tokens that came equally often the lowest
+    """
+    # EXERCISE 4.34: count triples, then the most frequent of each pair
+    # TODO: your code here (the reference takes 5 lines)
+    raise NotImplementedError("exercise 4.34")
+    # END 4.34
 
 
 if __name__ == "__main__":
