@@ -47,6 +47,10 @@ class Embedding(nn.Module):
     tokens    (B, T, 3) int64
     actions   (B, T) int64
     return    (B, 4 T, D)   L0, L1, L2, A of step 0, then of step 1, …
+
+    Four kinds of tables: `codes`, one (K, D) for each level; `actions` (A, D), a row for each
+    action; `slots` (4, D), a row for each of L0, L1, L2, A; `steps` (S, D), a row for each step,
+    the window's first is 0, and T <= S. Nothing is scaled.
     """
 
     def __init__(self, sizes: Sizes):
@@ -116,7 +120,10 @@ class Block(nn.Module):
         cache    earlier positions, if there is one; it takes up the new ones
         return   (B, n, D)
 
-        `qkv` makes queries, keys and values, side by side in this order; heads are slices of each.
+        `qkv` makes queries, keys and values, side by side in this order; heads are slices of each,
+        D/H neighbours, and stand in this order again before `out`. The weights of a head are
+        softmax(query · key / √(D/H)) over the allowed positions; in training each of them becomes 0
+        with probability `self.dropout`, and those that stay grow by 1 / (1 - dropout).
         """
         # EXERCISE 4.31: heads apart, the cache, attention, heads together, `out` (needs 4.28)
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (B, n, 3, H, D/H)
@@ -163,16 +170,19 @@ class Transformer(nn.Module):
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
         """The weighted loss of windows, and each part of it.
 
-        batch    tokens (B, T, 3), action (B, T), reward (B, T), terminal (B, T)
+        batch    tokens (B, T, 3), action (B, T), reward (B, T), terminal (B, T) bool or float;
+                 T is 2 or more
         return   scalar; {"ce0", "ce1", "ce2", "reward", "continue"}: nats, without the weights
 
         Row A_t is compared with L0 of step t + 1, so the last A has no target and the first L0 no
         prediction; row L0_t with L1_t, row L1_t with L2_t. Rewards and continuations are those of
-        row A_t, all T of them. Each part is a mean over its rows; WEIGHTS are those of the levels.
+        row A_t, all T of them: what the action brought, and 1 - terminal, without a discount. Each
+        part is a mean over its rows. The total weights the levels with WEIGHTS, reward and
+        continuation with 1.
         """
         tokens, actions = batch["tokens"], batch["action"]
         hidden = self(self.embedding(tokens, actions)).unflatten(1, (-1, SLOTS))  # (B, T, 4, D)
-        # EXERCISE 4.32: the row before each target; cross-entropies, reward, continuation
+        # EXERCISE 4.32: make `parts` and `total`; the row of a target is the one before it
         rows = hidden[:, :-1, ACTION], hidden[:, :, 0], hidden[:, :, 1]
         targets = tokens[:, 1:, 0], tokens[:, :, 1], tokens[:, :, 2]
         parts = {
@@ -202,8 +212,9 @@ def token_accuracy(predicted: Tensor, tokens: Tensor) -> dict[str, float]:
     """How often a token is predicted, beside the baseline that nothing ever changes.
 
     predicted, tokens   (B, T) int64   of one level; step 0 has no earlier one and does not count
-    return              accuracy; copy: how often the token is that of the step before; change:
-                        accuracy where it is not (NaN where it always is); stay: where it is
+    return              Python floats: accuracy; copy: how often the token is that of the step
+                        before; change: accuracy where it is not (NaN where it always is); stay:
+                        accuracy where it is (NaN where it never is)
 
     accuracy = copy · stay + (1 - copy) · change
     """
