@@ -1,7 +1,7 @@
 """course next | grade | hint | progress | watch | diff | reset | update | batch
 
     course next [2 | ...]     the first exercise that can be done now
-    course grade [1.6 | 1 | rssm.py ...] [--gradescope results.json]
+    course grade [1.6 | 1 | rssm.py | hidreamer ...] [--gradescope results.json]
     course hint 1.6 [1|2|3]   where to look, the steps in words, the skeleton
     course progress           a bar for every paper
     course watch [1.6 | ...]  grade a file again whenever it is saved
@@ -40,9 +40,9 @@ def fail(message: str) -> int:
 
 def papers(code: Path, root: Path = ROOT) -> list[Paper]:
     """All papers that have exercises and checks for them, in order."""
-    folders = {path.parent.name for path in templates.sources(root) if path.parent.parent == root}
+    folders = {path.relative_to(root).parts[0] for path in templates.sources(root)}
     if not folders:  # solutions/ is gone: the learner's own files have the markers
-        folders = {path.parent.name for path in code.glob("paper*_*/*.py")}
+        folders = {path.name for path in code.glob("paper*_*/")}
     found = [Paper(folder, code, root) for folder in sorted(folders)]
     found = [paper for paper in found if paper.holes and paper.has_checks()]
     if not found:
@@ -75,15 +75,17 @@ def option(arguments: list[str], name: str) -> str:
 
 
 def selected(paper: Paper, wanted: list[str]) -> list[str]:
-    """The exercises that words name: 1.6, 1 (a paper), rssm.py (a file); all if there are none."""
+    """The exercises that words name: 1.6, 1 (a paper), rssm.py, hidreamer; all without words."""
     return [id for id in paper.ids() if not wanted or any(names(paper, id, w) for w in wanted)]
 
 
 def names(paper: Paper, id: str, word: str) -> bool:
-    """Whether a word names an exercise, its file or its paper."""
-    stem, path = paper.holes[id][0], Path(word)
-    return word.rstrip("/") in (id, id.split(".")[0], paper.folder, stem, f"{stem}.py") or (
-        path.stem == stem and path.parent.name == paper.folder
+    """Whether a word names an exercise, its paper, or ends the path of its file or a folder."""
+    parts = (paper.folder, *paper.holes[id][0].split("."))
+    places = [parts[:end] for end in range(1, len(parts) + 1)]
+    given = Path(word.removesuffix(".py")).parts
+    return word in (id, id.split(".")[0]) or any(
+        given[-len(place) :] == place[-len(given) :] for place in places
     )
 
 
@@ -113,9 +115,8 @@ def find(arguments: list[str], code: Path) -> tuple[Paper, str]:
 def outcomes(paper: Paper, ids: list[str], show: bool = True) -> Iterator[Outcome]:
     """Grade exercises of a paper; with `show` print each as it comes."""
     if show:
-        place = next(iter(paper.paths.values())).parent
         lent = "" if paper.lent else "; solutions/ is not here: no lending, no diagnosis"
-        print(f"grading {place}{lent}")
+        print(f"grading {paper.where}{lent}")
         for place, line in paper.outside():
             print(report.wrapped(f"not graded: {place}: {line}"))
             print("     (put imports and helpers inside the hole)")
@@ -220,7 +221,7 @@ def reset(arguments: list[str]) -> int:
     stem = paper.holes[id][0]
     if not paper.lent:
         raise CommandError("solutions/ is not here: the empty hole cannot be made again")
-    path = ROOT / paper.folder / f"{stem}.py"
+    path = ROOT / paper.file(stem)
     new = templates.template(paper.reference[stem])
     old = path.read_text("utf-8") if path.exists() else ""
     kept = {other: body for other, body in holes.bodies(old).items() if other != id}

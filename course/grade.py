@@ -145,13 +145,13 @@ class Paper:
 
     def __init__(self, folder: str, code: Path, root: Path = ROOT):
         self.folder, self.root = folder, root
-        reference, mine = root / "solutions" / folder, code / folder
+        self.where = code / folder
         self.reference = {
-            path.stem: path.read_text("utf-8")
-            for path in reference.glob("*.py")
+            stem: path.read_text("utf-8")
+            for stem, path in files(root / "solutions" / folder).items()
             if path.name not in templates.SOLUTION_ONLY
         }
-        self.paths = {path.stem: path for path in sorted(mine.glob("*.py"))}
+        self.paths = files(self.where)
         self.mine = {
             stem: path.read_text("utf-8", errors="replace") for stem, path in self.paths.items()
         }
@@ -167,6 +167,10 @@ class Paper:
         self.checks = root / "tests" / folder.split("_")[0]
         self.mistakes = load_mistakes(root, folder)
 
+    def file(self, stem: str) -> str:
+        """paper1_dreamerv1/rssm.py of rssm, paper4_hdreamer/hidreamer/mask.py of hidreamer.mask"""
+        return f"{self.folder}/{stem.replace('.', '/')}.py"
+
     def ids(self) -> list[str]:
         return sorted(self.holes, key=holes.order)
 
@@ -179,13 +183,13 @@ class Paper:
                     continue
                 new = templates.template(self.reference[stem])
                 lines = templates.changed_outside(new, mine)
-                found += [(f"{self.folder}/{stem}.py", line) for line in lines]
+                found += [(self.file(stem), line) for line in lines]
         return found
 
     def has_checks(self) -> bool:
         """Whether there is anything to grade with; ordinary tests do not count."""
-        files = self.checks.glob("test_*.py")
-        return any("@check(" in path.read_text("utf-8") for path in files)
+        found = self.checks.rglob("test_*.py")
+        return any("@check(" in path.read_text("utf-8") for path in found)
 
     def needs(self, id: str) -> set[str]:
         """All exercises that this one builds on, directly or not."""
@@ -208,7 +212,7 @@ class Paper:
         found = {
             f"{prefix}{self.folder}.{stem}": {
                 "text": holes.fill(text, bodies),
-                "path": f"{self.folder}/{stem}.py",
+                "path": self.file(stem),
             }
             for stem, text in sources.items()
         }
@@ -217,10 +221,10 @@ class Paper:
         return found
 
     def job(self, id: str, bodies: dict[str, str]) -> dict:
-        stem = self.holes[id][0]
+        *folders, name = self.holes[id][0].split(".")
         return {
             "modules": self.modules(bodies),
-            "checks": str(self.checks / f"test_{stem}.py"),
+            "checks": str(self.checks.joinpath(*folders, f"test_{name}.py")),
             "exercise": id,
         }
 
@@ -234,7 +238,13 @@ class Paper:
             if module.endswith(f"{self.folder}.{stem}") and 0 <= inside < bodies[id].count("\n"):
                 start += inside
                 break
-        return f"{self.folder}/{stem}.py:{start}"
+        return f"{self.file(stem)}:{start}"
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """{rssm: its path} of a paper's own files, then {hidreamer.mask: its path} of its parts'."""
+    found = [*sorted(folder.glob("*.py")), *sorted(folder.glob("[a-z]*/*.py"))]
+    return {".".join(path.relative_to(folder).with_suffix("").parts): path for path in found}
 
 
 def extended(sources: dict[str, str], folder: str) -> list[str]:
@@ -251,9 +261,9 @@ def line_of(text: str, id: str) -> int:
 
 
 def load_mistakes(root: Path, folder: str) -> dict[str, list[tuple[str, str, str]]]:
-    """{exercise: [(old, new, sentence)]} of course/mistakes/paperN/*.py, a file for each file."""
+    """{exercise: [(old, new, sentence)]} of course/mistakes/paperN/, a file for each file."""
     found = {}
-    for path in sorted((root / "course" / "mistakes" / folder.split("_")[0]).glob("*.py")):
+    for path in files(root / "course" / "mistakes" / folder.split("_")[0]).values():
         spec = importlib.util.spec_from_file_location(f"mistakes_{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

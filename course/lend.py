@@ -1,6 +1,7 @@
 """Lending: the learner's program, with the exercises that are not done yet from the reference."""
 
 import importlib
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -13,6 +14,14 @@ from course.worker import load
 
 USAGE = """\
 usage: python {file} [EXERCISE ...]          grade this file, or some of its exercises
+"""
+COMMAND = """\
+       python {file} [--borrow] key=value ... its own command, with this code
+
+--borrow    exercises that are not done yet are lent by the reference
+
+{about}"""
+TRAIN = """\
        python {file} [--borrow] [--simple] task=pendulum [key=value ...]
                                              train with this code
 
@@ -74,34 +83,57 @@ def run(file: str, command: Callable[[list[str]], int] | None = None) -> None:
     from course import cli
 
     path = Path(file).resolve()
-    arguments = sys.argv[1:]
+    folder, arguments = folder_of(path), sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
-        print(USAGE.format(file=path.name))
+        about = command.__globals__["__doc__"] if command else ""
+        print((USAGE + (COMMAND if command else TRAIN)).format(file=path.name, about=about))
         sys.exit(0)
     if any("=" in word or word in ("--borrow", "--simple") for word in arguments):
         if command:
-            from dreamkit.cli import command as with_clear_errors
-
-            with_clear_errors(command)()
-        if path.name != "train.py":
+            with_own(command, path)
+        if path != folder / "train.py":
             sys.exit(cli.fail(f"{path.name} takes exercises; to train: python train.py task=…"))
         train(path, arguments)
     words = arguments or [str(path)]
-    sys.exit(cli.main(["grade", *words, "--code", str(path.parent.parent)]))
+    sys.exit(cli.main(["grade", *words, "--code", str(folder.parent)]))
+
+
+def folder_of(file: Path) -> Path:
+    """The paper's folder that a file stands in, however deep."""
+    return next(folder for folder in file.parents if re.match(r"paper\d+_", folder.name))
+
+
+def borrow(folder: Path) -> None:
+    """From here on a paper's modules are those with lent exercises."""
+    from course import cli
+
+    try:
+        code(folder.name, folder.parent)
+    except (OSError, ValueError) as error:
+        sys.exit(cli.fail(str(error)))
+
+
+def with_own(command: Callable[[list[str]], int], path: Path) -> None:
+    """Carry out a file's own command. Ends the process."""
+    from dreamkit.cli import command as with_clear_errors
+
+    if "--borrow" in sys.argv:
+        sys.argv.remove("--borrow")
+        folder = folder_of(path)
+        borrow(folder)
+        module = ".".join(path.relative_to(folder.parent).with_suffix("").parts)
+        command = getattr(importlib.import_module(module), command.__name__)
+    with_clear_errors(command)()
 
 
 def train(path: Path, arguments: list[str]) -> None:
     """Train with the code of a folder. Ends the process."""
-    from course import cli
     from dreamkit.cli import command, train_command
 
     folder, where = path.parent.name, path.parent.parent
     options = [word for word in arguments if word not in ("--borrow", "--simple")]
     if "--borrow" in arguments:
-        try:
-            code(folder, where)
-        except (OSError, ValueError) as error:
-            sys.exit(cli.fail(str(error)))
+        borrow(path.parent)
     name = {ROOT: "mine", ROOT / "solutions": "solutions"}.get(where, str(where))
     options = [f"agent={folder.split('_', 1)[1]}", f"code={name}", *options]
     command(lambda _: (simple if "--simple" in arguments else train_command)(options))()

@@ -30,7 +30,7 @@ def notebook(path: Path) -> nbformat.NotebookNode:
 
 def made(root: Path = ROOT) -> dict[Path, str]:
     """{walkthrough.ipynb: what its .py makes of it}"""
-    sources = sorted(root.glob("paper*/walkthrough.py"))
+    sources = sorted(root.glob("paper*/**/walkthrough.py"))
     return {p.with_suffix(".ipynb"): nbformat.writes(notebook(p)) + "\n" for p in sources}
 
 

@@ -67,8 +67,8 @@ def answer_lines(hole: holes.Hole, solution: str) -> set[str]:
 
 def check_pages(root: Path, solution: Path, text: str) -> None:
     """No answer of a solution may show in its paper's guide, hints or notebook."""
-    folder = root / solution.parent.relative_to(root / "solutions")
-    for page in sorted(folder.glob("*.md")) + sorted(folder.glob("walkthrough.*")):
+    folder = root / solution.relative_to(root / "solutions").parts[0]
+    for page in sorted(folder.rglob("*.md")) + sorted(folder.rglob("walkthrough.*")):
         shown = page.read_text("utf-8")
         for hole in holes.holes(text).values():
             leaked = [line for line in answer_lines(hole, text) if line in shown]
@@ -76,11 +76,11 @@ def check_pages(root: Path, solution: Path, text: str) -> None:
                 raise LeakError(f"{page.name} shows the answer of {hole.id}: «{leaked[0]}»")
 
 
-def table(folder: str, root: Path = ROOT) -> str:
-    """The exercises of a paper as a Markdown table."""
+def table(folder: Path, root: Path = ROOT) -> str:
+    """The exercises of a folder's own files as a Markdown table."""
     found = [
         (holes.order(id), path.name, hole)
-        for path in sorted((root / "solutions" / folder).glob("**/*.py"))
+        for path in sorted((root / "solutions" / folder).glob("*.py"))
         for id, hole in holes.holes(path.read_text("utf-8")).items()
     ]
     bar = r"\|"  # a plain one would end the cell
@@ -93,10 +93,11 @@ def table(folder: str, root: Path = ROOT) -> str:
     return "\n".join(head + rows) + "\n"
 
 
-def with_table(page: str, folder: str, root: Path = ROOT) -> str:
+def with_table(guide: Path, root: Path = ROOT) -> str:
     """A guide with the newest table of exercises between its two comment lines."""
     pattern = r"(<!-- exercises -->\n).*?(<!-- end of exercises -->)"
-    return re.sub(pattern, lambda m: m[1] + table(folder, root) + m[2], page, flags=re.S)
+    rows = table(guide.parent.relative_to(root), root)
+    return re.sub(pattern, lambda m: m[1] + rows + m[2], guide.read_text("utf-8"), flags=re.S)
 
 
 def guides(root: Path = ROOT) -> list[Path]:
@@ -138,9 +139,8 @@ def write(root: Path = ROOT, force: bool = False) -> list[Path]:
             path.write_text(new, "utf-8")
             changed.append(path)
     for guide in guides(root):
-        old = guide.read_text("utf-8")
-        new = with_table(old, guide.parent.name, root)
-        if new != old:
+        new = with_table(guide, root)
+        if new != guide.read_text("utf-8"):
             guide.write_text(new, "utf-8")
             changed.append(guide)
     return changed
@@ -155,8 +155,7 @@ def stale(root: Path = ROOT, strict: bool = False) -> list[str]:
         if (old if strict else emptied(new, old)) != new:
             result.append(str(path.relative_to(root)))
     for guide in guides(root):
-        page = guide.read_text("utf-8")
-        if with_table(page, guide.parent.name, root) != page:
+        if with_table(guide, root) != guide.read_text("utf-8"):
             result.append(str(guide.relative_to(root)))
     return result
 

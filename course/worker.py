@@ -70,13 +70,19 @@ def load(job: dict) -> SimpleNamespace:
 
 
 class Code(SimpleNamespace):
-    """Modules by their short names, imported when first used."""
+    """Modules by their short names, imported when first used; those of a part by its name too.
+
+    `code.mask` and `code.hidreamer.mask` are one; a short name of several is the paper's own file.
+    """
 
     def __getattr__(self, short):
-        name = next((n for n in self.names if n.endswith(f".{short}")), None)
-        if name is None:
+        for name in self.names:
+            if name.endswith(f".{short}"):
+                return importlib.import_module(name)
+        inside = [name for name in self.names if f".{short}." in name]
+        if not inside:
             raise AttributeError(f"the paper has no module {short}")
-        return importlib.import_module(name)
+        return Code(names=inside)
 
 
 def centred():

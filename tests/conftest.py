@@ -12,6 +12,8 @@ import pytest
 from course import cli, report
 from course.grade import Grader, Paper
 
+HERE = Path(__file__).parent
+
 
 def pytest_addoption(parser):
     text = "whose answers the graders judge: mine (default), solutions, or a folder"
@@ -25,13 +27,13 @@ class CheckFile(pytest.File):
         config = self.config
         try:
             code = cli.code_folder(["--code", config.getoption("--code")])
-            number = self.path.parent.name
+            number, *folders = self.path.relative_to(HERE).parent.parts
             paper = next(p for p in cli.papers(code) if p.folder.startswith(f"{number}_"))
         except StopIteration:
-            pytest.exit(f"error: {code} has no {self.path.parent.name}", returncode=2)
+            pytest.exit(f"error: {code} has no {number}", returncode=2)
         except (cli.CommandError, ValueError, OSError) as error:
             pytest.exit(f"error: {error}", returncode=2)
-        stem = self.path.stem.removeprefix("test_")
+        stem = ".".join([*folders, self.path.stem.removeprefix("test_")])
         for id in paper.ids():
             if paper.holes[id][0] == stem:
                 name = f"{id} {paper.holes[id][1].function}"
@@ -75,7 +77,7 @@ TODO = pytest.StashKey[list]()
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    graders = module_path.parent.parent == Path(__file__).parent
+    graders = module_path.relative_to(HERE).parts[0].startswith("paper")
     if graders and "@check(" in module_path.read_text("utf-8"):
         return CheckFile.from_parent(parent, path=module_path)
     return None
@@ -84,8 +86,7 @@ def pytest_pycollect_makemodule(module_path, parent):
 def pytest_collection_finish(session):
     papers = {item.paper.folder: item.paper for item in session.items if isinstance(item, Exercise)}
     for paper in papers.values():
-        place = next(iter(paper.paths.values())).parent
-        print(f"grading {place}")
+        print(f"grading {paper.where}")
         for file, line in paper.outside():
             print(f"not graded: {file}: {line}  (put imports and helpers inside the hole)")
 

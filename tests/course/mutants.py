@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Iterator
 
 from course.cli import selected
-from course.grade import ROOT, Grader, Paper, passes
+from course.grade import ROOT, Grader, Paper, files, passes
 
 LIMIT = 5.0  # seconds of one check: a mutant may run for ever
 TWINS = {
@@ -125,8 +125,7 @@ class Put(ast.NodeTransformer):
 def equivalent(paper: Paper) -> dict[tuple[str, str], str]:
     """The mutants of a paper that are known to compute the same, with the reasons."""
     found = {}
-    folder = ROOT / "tests" / "mutants" / paper.folder.split("_")[0]
-    for path in sorted(folder.glob("*.py")):
+    for path in files(ROOT / "tests" / "mutants" / paper.folder.split("_")[0]).values():
         spec = importlib.util.spec_from_file_location(f"equivalent_{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -1,6 +1,9 @@
 """The engine on a toy paper of three exercises: templates, grading, diagnosis, reports."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -357,3 +360,188 @@ def test_a_file_that_is_not_utf8_is_graded_all_the_same(toy, grade):
     path = toy / PARTS
     path.write_bytes(path.read_bytes() + b"# caf\xe9\n")
     assert grade(toy, "1.1")[0].status == "pass"
+
+
+# --- a part: files in a folder below the paper's --------------------------------------------------
+
+SOLUTION = """\
+from solutions.paper1_toy.part.more import add
+from solutions.paper1_toy.parts import double
+
+
+def triple(x):
+    # EXERCISE 1.5: 3 x, of its parts (needs 1.1, 1.4)
+    return add(double(x), x)
+    # END 1.5
+
+
+def command(arguments):
+    \"\"\"3 x: see the head of this file.\"\"\"
+    print(triple(float(arguments[0].removeprefix("x="))))
+    return 0
+
+
+if __name__ == "__main__":
+    import course
+
+    course.run(__file__, command)
+"""
+MORE = """\
+def add(x, y):
+    # EXERCISE 1.4: the sum of both numbers, x first
+    return x + y  # whatever they are
+    # END 1.4
+"""
+CHECK = """\
+from course.checks import check
+
+
+@check("1.5", "three times the input", given="x = 2")
+def triples(code):
+    yield "3 x", code.part.parts.triple(2), 6
+
+
+@check("1.5", "a short name is the paper's own file where both have it", given="x = 2")
+def names_are_the_papers(code):
+    yield "2 x", code.parts.double(2), 4
+    yield "x + y", code.more.add(2, 3), 5
+    yield "the same module", code.part.more is code.more, True
+"""
+MISTAKES = """\
+MISTAKES = {"1.5": [("double(x), x", "x, x", "that is twice x")]}
+"""
+PART = f"{PAPER}/part/parts.py"
+
+
+@pytest.fixture
+def parted(toy):
+    """The toy with a part, which has a parts.py too, and the engine that grades it."""
+    for path, text in {
+        f"solutions/{PAPER}/part/__init__.py": "",
+        f"solutions/{PAPER}/part/parts.py": f'"""Three times."""\n\n{SOLUTION}',
+        f"solutions/{PAPER}/part/more.py": MORE,
+        "tests/paper1/part/test_parts.py": CHECK,
+        "course/mistakes/paper1/part/parts.py": MISTAKES,
+    }.items():
+        (toy / path).parent.mkdir(exist_ok=True)
+        (toy / path).write_text(text, "utf-8")
+    for path in (cli.ROOT / "course").glob("*.py"):
+        shutil.copy(path, toy / "course")
+    templates.write(toy)
+    return toy
+
+
+def fill(path, body):
+    """Write a body into the only hole of a learner's file."""
+    text = path.read_text("utf-8")
+    path.write_text(holes.fill(text, dict.fromkeys(holes.bodies(text), body)), "utf-8")
+
+
+def python(root, *words):
+    """python WORDS in a copy of the course: (exit code, output, errors)."""
+    done = subprocess.run(
+        [sys.executable, *words], cwd=root, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_part_is_graded_and_its_mistakes_named(parted, grade):
+    fill(parted / PART, "    return add(x, x)\n")
+    outcome = grade(parted, "1.5")[0]
+    assert (outcome.status, outcome.diagnosis) == ("fail", "that is twice x")
+    assert outcome.place == f"{PART}:9"
+    fill(parted / PART, "    y = double(x)\n    return y.no_such_name\n")
+    assert grade(parted, "1.5")[0].place == f"{PART}:10"
+    fill(parted / PART, "    return x + double(x)\n")
+    assert [o.status for o in grade(parted, "1.1", "1.5")] == ["todo", "pass"]
+
+
+def test_without_solutions_a_part_is_graded_within_the_learners_files(parted, grade):
+    fill(parted / PART, "    return add(x, double(x))\n")
+    fill(parted / PAPER / "part" / "more.py", "    return y + x\n")
+    answer_all(parted)
+    shutil.rmtree(parted / "solutions")
+    (paper,) = cli.papers(parted, parted)
+    assert len(paper.ids()) == 5 and grade(parted, "1.5")[0].status == "pass"
+
+
+def test_a_line_outside_the_holes_of_a_part_is_named(parted):
+    path = parted / PART
+    path.write_text("import os\n" + path.read_text("utf-8"), "utf-8")
+    assert Paper(PAPER, parted, parted).outside() == [(PART, "import os")]
+
+
+def test_words_name_parts_and_their_files(parted):
+    paper = Paper(PAPER, parted, parted)
+    for word, ids in {
+        "1": "1.1 1.2 1.3 1.4 1.5", PAPER: "1.1 1.2 1.3 1.4 1.5", f"{parted / PAPER}/": None,
+        "part": "1.4 1.5", f"{PAPER}/part/": "1.4 1.5", str(parted / PAPER / "part"): "1.4 1.5",
+        "more": "1.4", "more.py": "1.4", "part/more.py": "1.4", "part/more": "1.4",
+        "parts.py": "1.1 1.2 1.5", PARTS: "1.1 1.2", str(parted / PARTS): "1.1 1.2",
+        "part/parts.py": "1.5", PART: "1.5", str(parted / PART): "1.5",
+        "other/parts.py": "", "other/part": "", "part/whole.py": "", "": "", ".": "", "/": "",
+    }.items():  # fmt: skip
+        assert cli.selected(paper, [word]) == (paper.ids() if ids is None else ids.split()), word
+
+
+def test_what_an_editor_keeps_in_hidden_folders_is_no_part(parted):
+    for name in (".ipynb_checkpoints", "__pycache__"):
+        (parted / PAPER / name).mkdir()
+        shutil.copy(parted / PARTS, parted / PAPER / name)
+    stems = list(Paper(PAPER, parted, parted).paths)
+    assert stems == ["__init__", "parts", "whole", "part.__init__", "part.more", "part.parts"]
+
+
+def test_a_guide_lists_the_exercises_of_its_own_folder(parted):
+    empty = "<!-- exercises -->\n<!-- end of exercises -->\n"
+    guides = [parted / PAPER / "README.md", parted / PAPER / "part" / "README.md"]
+    for guide in guides:
+        guide.write_text(empty, "utf-8")
+    assert templates.stale(parted) == [str(guide.relative_to(parted)) for guide in guides]
+    assert templates.write(parted) == guides
+    rows = [[row for row in x.read_text("utf-8").splitlines() if "`" in row] for x in guides]
+    assert [row[:18] for row in rows[0]] == [
+        "| 1.1 | `parts.py`", "| 1.2 | `parts.py`", "| 1.3 | `whole.py`",
+    ]  # fmt: skip
+    assert [row[:18] for row in rows[1]] == ["| 1.4 | `more.py` ", "| 1.5 | `parts.py`"]
+
+
+@pytest.mark.parametrize("page", ["HINTS.md", "part/README.md", "part/walkthrough.py"])
+def test_an_answer_of_a_part_that_shows_is_refused(parted, page):
+    (parted / PAPER / page).write_text("return add(double(x), x)", "utf-8")
+    with pytest.raises(templates.LeakError, match=f"{Path(page).name} shows the answer of 1.5"):
+        templates.write(parted)
+
+
+def test_an_answer_of_the_paper_that_shows_in_a_part_is_refused(parted):
+    page = parted / PAPER / "part" / "README.md"
+    page.write_text("return Noise().add(double(double(x)))", "utf-8")
+    with pytest.raises(templates.LeakError, match="README.md shows the answer of 1.3"):
+        templates.write(parted)
+
+
+def test_starting_a_file_of_a_part_grades_it_and_no_other(parted):
+    fill(parted / PART, "    return add(x, double(x))\n")
+    code, out, _ = python(parted, PART)
+    assert code == 0 and "1 passed, 0 failed, 0 to do" in out and "1.5" in out
+    assert f"grading {parted / PAPER}\n" in out
+
+
+def test_a_file_with_its_own_command_carries_it_out_with_lent_exercises(parted):
+    code, _, said = python(parted, PART, "x=2")
+    assert code == 2 and said.startswith("error: exercise 1.5 is not done yet")
+    fill(parted / PAPER / "part" / "more.py", "    return x - y\n")  # the learner's, not the lent
+    code, out, said = python(parted, PART, "x=5", "--borrow")
+    assert (code, out.splitlines()[-1]) == (0, "5.0"), said
+    assert "lent by the reference: 1.1, 1.2, 1.3, 1.5" in out
+    code, out, _ = python(parted, PART, "--help")
+    assert code == 0 and "Three times." in out and "--simple" not in out
+
+
+def test_reset_empties_a_hole_of_a_part(parted):
+    fill(parted / PART, "    return 3 * x\n")
+    code, out, said = python(parted, "-c", "from course.cli import run; run()", "reset", "1.5")
+    assert code == 0, said
+    assert "3 * x" in (parted / f"{PART}.orig").read_text("utf-8")
+    assert templates.stale(parted, strict=True) == []

@@ -19,6 +19,12 @@ def sources(*folders: str) -> list[Path]:
 
 # Commands of chapter 4, which play, train and draw: around the agent, not part of it.
 COMMANDS = ("check", "convert", "compare", "analyse")
+# Those of its part B, a chain of stages: data plays, train joins all.
+PART, STAGES = "hidreamer", ("data", "train", "check", "analyse")
+BORROWED = {  # what part B takes from elsewhere
+    "paper3_dreamerv3.networks", "paper3_dreamerv3.actor_critic",
+    "paper4_hdreamer.probes", "paper4_hdreamer.analyse",
+}  # fmt: skip
 PAPERS = sources("solutions/paper*", "paper[0-9]_*")
 PAPERS = [path for path in PAPERS if path.name != "walkthrough.py"]  # a notebook may import all
 
@@ -73,7 +79,8 @@ def test_a_paper_imports_its_own_folder_alone_and_paper_4_also_paper_3(path):
     for name in imports(path):
         other = PAPER.match(name)
         if not other:
-            around = {"dreamkit"} if path.stem in COMMANDS and own[2] == "4" else set()
+            commands = STAGES if path.parent.name == PART else COMMANDS
+            around = {"dreamkit"} if path.stem in commands and own[2] == "4" else set()
             assert name.split(".")[0] not in {"dreamkit", "course", "tests", "benchmarks"} - around
             assert name != "solutions", f"{inside} imports all solutions"
             continue
@@ -88,13 +95,21 @@ def test_inside_a_paper_networks_import_nothing_and_parts_import_networks_alone(
         "networks": set(), "optim": set(), "buffer": set(),
         "rssm": {"networks"}, "actor_critic": {"networks"},
     }  # fmt: skip
-    if path.stem not in allowed:
+    if path.stem not in allowed or path.parent.name == PART:
         return
     own = path.parent.name
     siblings = {
         name.split(f"{own}.")[1].split(".")[0] for name in imports(path) if own + "." in name
     }
     assert siblings <= allowed[path.stem]
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_chapter_4_s_part_b_takes_little_from_elsewhere_and_gives_nothing_back(path):
+    names = {name.removeprefix("solutions.") for name in imports(path) if PAPER.match(name)}
+    modules = {".".join(name.split(".")[:2]) for name in names if "." in name}
+    own = f"paper4_hdreamer.{PART}"
+    assert modules <= BORROWED | {own} if path.parent.name == PART else own not in modules
 
 
 @pytest.mark.parametrize("path", sources("dreamkit"), ids=lambda path: str(path.relative_to(ROOT)))
