@@ -30,21 +30,28 @@ def imagine(
 ) -> dict[str, Tensor]:  # fmt: skip
     """Go on from a context. Keys and values of what is known are computed once and kept.
 
-    policy    tokens of the present step (B, 3) → action (B,)
-    tokens    (B, C, 3)
-    actions   (B, C - 1)   those taken at the first C - 1 steps; the policy takes the last one
+    policy    tokens of the present step (B, 3) → action (B,); asked once a step, H times
+    tokens    (B, C, 3) int64
+    actions   (B, C - 1) int64   of the first C - 1 steps; the policy takes the last one
+    choose    logits (B, K) → tokens (B,); every token is its choice: L0, then L1, then L2
     return    tokens (B, 1 + H, 3), the last of the context among them; action, reward, continue
-              (B, H): of the step that they lead from
+              (B, H): of the step that they lead from. A reward is the mean of `model.reward`,
+              continue a probability
 
     A dream asks the model three times a step: [A_t] → L0, [L0] → L1, [L1] → L2. The L2 that came
-    out last is read together with the next action, because nothing is predicted from it.
+    out last is read together with the next action, [L2, A_t], because nothing is predicted from
+    it. So H steps take 3 H calls and 4 H - 1 positions: the very last L2 is never read. The first
+    action belongs to the last step of the context, number C - 1, whose L2 has been read.
     """
     context = tokens.shape[1]
     cache = Cache(model, len(tokens), 4 * (context + horizon))
     blank = torch.zeros_like(actions[:, :1]) if context > 1 else tokens[:, :1, 0] * 0
     known = model.embedding(tokens, torch.cat([actions, blank], 1))[:, :-1]  # but the last action
     model(known, cache)
-    one, states, found, fresh = model.embedding.one, [tokens[:, -1]], [], []
+    one = model.embedding.one  # slot, token (B,), step → (B, 1, D)
+    states = [tokens[:, -1]]  # goes on with (B, 3) of each step
+    found = []  # takes (action, reward, continue) of each step, (B,) each
+    fresh = []  # what is embedded, and not yet read by the model
     # EXERCISE 4.35: act, then token by token, each from the row before it (needs 4.31)
     # TODO: your code here (the reference takes 13 lines)
     raise NotImplementedError("exercise 4.35")

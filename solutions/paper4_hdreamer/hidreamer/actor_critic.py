@@ -12,11 +12,16 @@ from solutions.paper4_hdreamer.hidreamer.hrvq import HRVQ
 
 
 class TokenFeatures(nn.Module):
-    """Tokens → the codes they stand for, side by side. (..., 3) → (..., F); codes are fixed."""
+    """Tokens → the codes they stand for, side by side; the codes are fixed.
+
+    tokens   (..., 3) int64   L0, L1, L2
+    return   (..., F)         the code of L0, then that of L1, then that of L2
+    """
 
     def __init__(self, hrvq: HRVQ):
         super().__init__()
-        self.register_buffer("codes", torch.stack([book.codes for book in hrvq.books]).clone())
+        codes = torch.stack([book.codes for book in hrvq.books]).clone()
+        self.register_buffer("codes", codes)  # (3, K, F / 3): a codebook for each level
 
     def forward(self, tokens: Tensor) -> Tensor:
         # EXERCISE 4.36: each level's token in its own codebook, one after the other
@@ -43,9 +48,9 @@ class Actor(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """-inf for what is not legal; each legal action has at least ratio ÷ their number."""
-        logits = self.network(feature)  # of the legal ones alone
-        found = torch.full((*feature.shape[:-1], len(self.legal)), float("-inf")).to(logits)
-        found[..., self.legal] = unimix(logits, self.ratio).log()
+        known = unimix(self.network(feature), self.ratio).log()
+        found = known.new_full((*feature.shape[:-1], len(self.legal)), float("-inf"))
+        found[..., self.legal] = known
         return found
 
 
@@ -76,8 +81,12 @@ def dream_returns(
     """λ-returns and weights of the states of a dream but the last.
 
     rewards, goes_on   (B, H)       of the action taken at each state, and whether life goes on
-    values             (B, H + 1)
+    values             (B, H + 1)   of every state, the last one too
+    discount           γ; goes_on are probabilities without it
     return             returns (B, H), weights (B, H)
+
+    R_t = r_t + γ c_t ((1 - λ) v_{t+1} + λ R_{t+1}), from R_H = v_H backwards; the weight of a state
+    is the product of all γ c before it, so the first one is 1.
 
     Paper 3's rows hold what *led to* a state, so both are shifted by one; the start is certain.
     """
@@ -99,9 +108,9 @@ def entropy(log_policy: Tensor) -> Tensor:
 def reinforce_loss(
     log_policy: Tensor, action: Tensor, advantage: Tensor, weight: Tensor, entropy_scale: float
 ) -> Tensor:
-    """REINFORCE with an entropy bonus, each state with its weight; the mean over all states.
+    """REINFORCE with an entropy bonus, weighted; the mean over all B · H states.
 
-    log_policy          (B, H, A)   -inf where an action is not legal
+    log_policy          (B, H, A)   log-probabilities; -inf where an action is not legal
     action              (B, H) int64
     advantage, weight   (B, H)      constants, whatever they were made of
     return              scalar, to be minimised
@@ -119,7 +128,7 @@ def ppo_loss(
 ) -> Tensor:  # fmt: skip
     """PPO's clipped objective (Schulman et al. 2017, arXiv:1707.06347, eq. 7): dreams serve twice.
 
-    log_policy          (B, H, A)   of the policy as it is now
+    log_policy          (B, H, A)   of the policy as it is now; -inf where an action is not legal
     before              (B, H)      log-probability of the action when it was drawn; a constant
     action              (B, H) int64
     advantage, weight   (B, H)      constants

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.wrappers import FrameStackObservation
 
-from solutions.paper4_hdreamer.hidreamer.data import STACK, Stack, join, stack_at
+from solutions.paper4_hdreamer.hidreamer.data import STACK, Game, Stack, join, stack_at
 
 
 class Pictures(gymnasium.Env):
@@ -88,43 +88,72 @@ def test_a_stack_that_was_given_out_does_not_change():
     assert before.flatten().tolist() == [5, 5, 5, 5]
 
 
+def test_games_one_after_the_other_keep_their_episodes_apart():
+    one = {"done": np.array([0, 1, 0, 1], bool), "episode": np.array([0, 0, 1, 1])}
+    two = {"done": np.array([1, 0, 1], bool), "episode": np.array([0, 1, 1])}
+    rows = join([one, two])
+    assert rows["episode"].tolist() == [0, 0, 1, 1, 2, 3, 3]
+    assert rows["game"].tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_factors_are_left_out_where_games_have_different_ones():
+    one = {"done": np.ones(1, bool), "episode": np.zeros(1, int), "factors": np.ones((1, 2))}
+    two = one | {"factors": np.ones((1, 3))}
+    assert "factors" in join([one]) and "factors" not in join([one, two])
+
+
 @pytest.fixture
-def joined():
-    """Two episodes, of three choices and of one, with scores 7.5 and -2."""
-    rng = np.random.default_rng(0)
-
-    def episode(count, terminal):
-        return {
-            "image": rng.integers(256, size=(count, 3, 2, 2), dtype=np.uint8),
-            "action": np.eye(4, dtype=np.float32)[rng.integers(4, size=count)],
-            "reward": rng.normal(size=count).astype(np.float32),
-            "terminal": np.arange(count) == (count - 1 if terminal else -1),
-            "done": np.arange(count) == count - 1,
-        }
-
-    episodes = [episode(3, False), episode(1, True)]
-    return episodes, join(episodes, [7.5, -2.0])
+def catch(tmp_path):
+    game = Game({"name": "catch", "size": 8}, 3, tmp_path / "replay")
+    game.play(20)
+    return game
 
 
-def test_joined_episodes_are_numbered_and_each_row_has_the_score_of_its_episode(joined):
-    _, rows = joined
-    assert rows["episode"].tolist() == [0, 0, 0, 1]
-    assert rows["score"].tolist() == [7.5, 7.5, 7.5, -2.0]
-    assert rows["done"].tolist() == [False, False, True, True]
-    assert rows["terminal"].tolist() == [False, False, False, True]
+def test_a_row_holds_the_choice_at_its_picture_and_what_that_brought(catch):
+    rows = catch.rows()
+    assert len(rows["done"]) == 21 and rows["done"].tolist() == [*([False] * 6), True] * 3
+    assert rows["reward"][~rows["done"]].tolist() == [0] * 18
+    assert rows["reward"][rows["done"]].tolist() == catch.scores
+    paddle = rows["picture"][:, -1].argmax(-1)
+    moved = np.clip(paddle[:-1] + rows["action"][:-1] - 1, 0, 7)
+    np.testing.assert_array_equal(moved[~rows["done"][:-1]], paddle[1:][~rows["done"][:-1]])
 
 
-def test_joined_pictures_are_those_that_the_player_saw(joined):
-    episodes, rows = joined
+def test_factors_are_those_of_the_picture(catch):
+    rows = catch.rows()
+    assert catch.names == ["ego/paddle[0]", "world/ball[0]", "world/ball[1]"]
+    np.testing.assert_array_equal(rows["factors"][:, 0], rows["picture"][:, -1].argmax(-1))
+    ball = rows["picture"][:, :-1].reshape(21, -1).argmax(-1)
+    np.testing.assert_array_equal(rows["factors"][:, 1] * 8 + rows["factors"][:, 2], ball)
+
+
+def test_a_policy_sees_stacks_and_its_choices_are_kept():
     seen = []
-    for episode in episodes:
-        stack = Stack()
-        seen += [stack.add(image) for image in episode["image"]]
-    got = stack_at(rows["picture"], rows["episode"], np.arange(4))
-    np.testing.assert_array_equal(got, seen)
+
+    def policy(pictures):
+        seen.append(pictures)
+        return len(seen) % 3
+
+    game = Game({"name": "catch", "size": 8}, 0)
+    game.play(1, policy)
+    rows = game.rows()
+    assert rows["action"].tolist() == [1, 2, 0, 1, 2, 0, 1]
+    stacks = stack_at(rows["picture"], rows["episode"], np.arange(7))
+    np.testing.assert_array_equal(stacks, seen)
 
 
-def test_joined_actions_are_numbers(joined):
-    episodes, rows = joined
-    one_hot = np.concatenate([episode["action"] for episode in episodes])
-    np.testing.assert_array_equal(np.eye(4)[rows["action"]], one_hot)
+def test_a_game_that_was_saved_goes_on_as_if_nothing_had_been(catch, tmp_path):
+    again = Game({"name": "catch", "size": 8}, 3, tmp_path / "replay")
+    again.load(catch.save())
+    catch.play(14)
+    again.play(14)
+    for key, x in catch.rows().items():
+        np.testing.assert_array_equal(again.rows()[key], x, key)
+    assert again.scores == catch.scores
+
+
+def test_only_actions_that_do_something_are_legal_in_an_atari_game():
+    pytest.importorskip("ale_py")
+    game = Game({"name": "atari_pong", "size": 84}, 0)
+    assert len(game.legal) == 18 and np.flatnonzero(game.legal).tolist() == [0, 1, 3, 4, 11, 12]
+    assert game.names[0] == "ego/player_y[0]"
