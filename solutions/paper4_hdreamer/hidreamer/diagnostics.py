@@ -228,12 +228,9 @@ def evaluate(agent, windows: Windows, count: int = 256) -> dict:
 
 def predictions(agent, tokens: dict, held: np.ndarray, tier) -> str:
     """The model on held-out episodes, beside copying and a table; and how far ahead it sees."""
-    kinds = {"train": ~held, "held out": held}
-    try:
-        windows = {k: Windows.of({n: x[m] for n, x in tokens.items()}, tier.length)
-                   for k, m in kinds.items()}  # fmt: skip
-    except ValueError as error:
-        return f"no held-out windows: {error}\n"
+    kinds = {"train": part(tokens, ~held), "held out": part(tokens, held)}
+    length = min(tier.length, *(longest(rows["done"]) for rows in kinds.values()))
+    windows = {kind: Windows.of(rows, length) for kind, rows in kinds.items()}
     found = {kind: evaluate(agent, x) for kind, x in windows.items()}
     lines = [
         [kind, x["loss"], *x["bits"], sum(x["bits"]), x["reward"], x["continue"]]
