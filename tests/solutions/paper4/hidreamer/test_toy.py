@@ -25,6 +25,7 @@ from solutions.paper4_hdreamer.hidreamer.imagination import imagine, imagine_nai
 from solutions.paper4_hdreamer.hidreamer.world_model import Sizes, Transformer
 
 COLUMNS, HEIGHT, SURE = 9, 5, 60.0
+ENTROPY, RATE = 0.05, 2e-3
 LEGAL = torch.tensor([1, 0, 1, 1]).bool()  # left, a button that this game has not, stay, right
 MOVES = torch.tensor([-1, 99, 0, 1])
 
@@ -100,7 +101,7 @@ class Player:
         self.features = TokenFeatures(hrvq)
         self.actor, self.critic = Actor(48, LEGAL, 64), Critic(48, 41, 64, 3.0)
         parameters = [*self.actor.parameters(), *self.critic.parameters()]
-        self.optimizer = torch.optim.Adam(parameters, 3e-3, eps=1e-5)
+        self.optimizer = torch.optim.Adam(parameters, RATE, eps=1e-5)
 
     def choose(self, tokens):
         """(B, 3) → actions (B,)"""
@@ -117,7 +118,7 @@ class Player:
             policy = self.actor(state[:, :-1])
             before = policy.gather(-1, dream["action"][..., None])[..., 0]
         for _ in range(passes):
-            log_policy, rest = self.actor(state[:, :-1]), (advantage, weight, 3e-3)
+            log_policy, rest = self.actor(state[:, :-1]), (advantage, weight, ENTROPY)
             if passes == 1:
                 actor = reinforce_loss(log_policy, dream["action"], *rest)
             else:
@@ -135,6 +136,13 @@ def beginnings(count: int):
     ball = torch.randint(COLUMNS, (count,))
     first = [torch.full_like(ball, COLUMNS // 2), ball, torch.full_like(ball, HEIGHT)]
     return torch.stack(first, -1)[:, None], torch.zeros(count, 0, dtype=torch.int64)
+
+
+def anywhere(count: int):
+    """Any states of the game, as replay would hold them: from there dreams run past the end."""
+    paddle, ball = torch.randint(COLUMNS, (2, count))
+    left = torch.randint(1, HEIGHT + 1, (count,))
+    return torch.stack([paddle, ball, left], -1)[:, None], torch.zeros(count, 0).long()
 
 
 def play(choose, episodes: int = 500) -> float:
@@ -168,12 +176,17 @@ def test_the_table_dreams_what_the_game_does():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("passes", [1, 4], ids=["reinforce", "ppo"])
+@pytest.mark.parametrize("passes", [1, 2], ids=["reinforce", "ppo"])
 def test_dreams_alone_teach_to_catch(passes):
+    """From 1 in 9 to nearly all, in 300 dreams of 128 states; no other seed of six fell short.
+
+    With less entropy (0.01) or dreams from the first state alone, some players give up the balls
+    at the border, which a single wrong move loses, and stay at 7 in 9.
+    """
     player = Player()
     assert play(player.choose) < 0.2
-    for _ in range(400 // passes):
-        dream = imagine(Table(), player.choose, *beginnings(128), HEIGHT, sampler())
+    for _ in range(300):
+        dream = imagine(Table(), player.choose, *anywhere(128), HEIGHT, sampler())
         player.learn(dream, passes)
     assert play(player.choose) > 0.8
 
