@@ -208,7 +208,7 @@ def evaluate(agent, windows: Windows, count: int = 256) -> dict:
     """Losses, and for each level the accuracies of the likeliest token, on some windows.
 
     return   {"bits": (LEVELS,), "loss", "reward", "continue": nats, "levels": [{accuracy, …}],
-             "predicted": (B, T, LEVELS), "batch"}
+             "rewards": (B, T) that are predicted, "batch"}
     """
     generator = torch.Generator().manual_seed(0)
     batch = {k: x.to(agent.device) for k, x in windows.sample(count, generator).items()}
@@ -229,11 +229,7 @@ def evaluate(agent, windows: Windows, count: int = 256) -> dict:
 def predictions(agent, tokens: dict, held: np.ndarray, tier) -> str:
     """The model on held-out episodes, beside copying and a table; and how far ahead it sees."""
     kinds = {"train": ~held, "held out": held}
-    try:
-        windows = {k: Windows.of({n: x[m] for n, x in tokens.items()}, tier.length)
-                   for k, m in kinds.items()}  # fmt: skip
-    except ValueError as error:
-        return f"no held-out windows: {error}\n"
+    windows = {k: real_windows(part(tokens, m), tier.length) for k, m in kinds.items()}
     found = {kind: evaluate(agent, x) for kind, x in windows.items()}
     lines = [
         [kind, x["loss"], *x["bits"], sum(x["bits"]), x["reward"], x["continue"]]
@@ -249,6 +245,12 @@ def predictions(agent, tokens: dict, held: np.ndarray, tier) -> str:
     text += table(["", "accuracy", "nothing changes", "of changes", "of the rest"], rows)
     text += rewards_of(found["held out"])
     return text + ahead(agent, windows["held out"])
+
+
+def real_windows(tokens: dict, length: int) -> Windows:
+    """Windows to judge by: all of their rows were played. Shorter, where no episode is as long."""
+    ends = np.append(-1, np.flatnonzero(tokens["done"]))
+    return Windows.of(tokens, min(length, int(np.diff(ends).max())))
 
 
 def table_of_pairs(tokens: dict, held: np.ndarray, agent) -> list[float]:
@@ -323,19 +325,18 @@ def scored(stage: str, found: dict, tier) -> str:
 
 
 @torch.no_grad()
-def drift(agent, rows: dict, held: np.ndarray, new: np.ndarray, scores: list[float]) -> str:
+def drift(
+    agent, rows: dict, tokens: dict, held: np.ndarray, new: np.ndarray, scores: list[float]
+) -> str:
     """What the policy met that the model had not: scores, error of the codes, loss on new rows."""
-    old = agent.embed(part(rows, ~held & ~new))
-    left = [unexplained(agent.hrvq, z)[-1] for z in (old, agent.embed(part(rows, new)))]
+    random, left = np.random.default_rng(0), []
+    for mask in (~held & ~new, new):
+        some = np.sort(random.permutation(np.flatnonzero(mask))[:ROWS])
+        left.append(unexplained(agent.hrvq, agent.embed(rows, index=some))[-1])
     text = f"score {np.mean(scores):.2f} ({len(scores)} episodes), variance left by the codes "
     text += f"{left[1]:.3f} on new rows, {left[0]:.3f} on old ones"
-    losses = []
-    for mask in (held, new):
-        tokens = agent.tokenise(part(rows, mask))
-        try:
-            losses.append(evaluate(agent, Windows.of(tokens, agent.tier.length))["loss"])
-        except ValueError:  # all episodes are shorter
-            return text
+    windows = [real_windows(part(tokens, mask), agent.tier.length) for mask in (held, new)]
+    losses = [evaluate(agent, x)["loss"] for x in windows]
     return f"{text}, loss {losses[1]:.2f} on new rows, {losses[0]:.2f} on held-out ones"
 
 
