@@ -187,9 +187,11 @@ class HiDreamer:
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         self.scaler.step(self.optimizer)
+        before = self.scaler.get_scale()
         self.scaler.update()
         self.optimizer.zero_grad()
-        self.schedule.step()
+        if self.scaler.get_scale() >= before:  # else gradients had overflowed: there was no step
+            self.schedule.step()
 
     @torch.no_grad()
     def embed(
