@@ -228,8 +228,9 @@ def evaluate(agent, windows: Windows, count: int = 256) -> dict:
 
 def predictions(agent, tokens: dict, held: np.ndarray, tier) -> str:
     """The model on held-out episodes, beside copying and a table; and how far ahead it sees."""
-    kinds = {"train": ~held, "held out": held}
-    windows = {k: real_windows(part(tokens, m), tier.length) for k, m in kinds.items()}
+    kinds = {"train": part(tokens, ~held), "held out": part(tokens, held)}
+    length = min(tier.length, *(longest(rows["done"]) for rows in kinds.values()))
+    windows = {kind: Windows.of(rows, length) for kind, rows in kinds.items()}
     found = {kind: evaluate(agent, x) for kind, x in windows.items()}
     lines = [
         [kind, x["loss"], *x["bits"], sum(x["bits"]), x["reward"], x["continue"]]
@@ -245,12 +246,6 @@ def predictions(agent, tokens: dict, held: np.ndarray, tier) -> str:
     text += table(["", "accuracy", "nothing changes", "of changes", "of the rest"], rows)
     text += rewards_of(found["held out"])
     return text + ahead(agent, windows["held out"])
-
-
-def real_windows(tokens: dict, length: int) -> Windows:
-    """Windows to judge by: all of their rows were played. Shorter, where no episode is as long."""
-    ends = np.append(-1, np.flatnonzero(tokens["done"]))
-    return Windows.of(tokens, min(length, int(np.diff(ends).max())))
 
 
 def table_of_pairs(tokens: dict, held: np.ndarray, agent) -> list[float]:
@@ -335,9 +330,15 @@ def drift(
         left.append(unexplained(agent.hrvq, agent.embed(rows, index=some))[-1])
     text = f"score {np.mean(scores):.2f} ({len(scores)} episodes), variance left by the codes "
     text += f"{left[1]:.3f} on new rows, {left[0]:.3f} on old ones"
-    windows = [real_windows(part(tokens, mask), agent.tier.length) for mask in (held, new)]
-    losses = [evaluate(agent, x)["loss"] for x in windows]
+    kinds = [part(tokens, mask) for mask in (held, new)]
+    length = min(agent.tier.length, *(longest(x["done"]) for x in kinds))
+    losses = [evaluate(agent, Windows.of(x, length))["loss"] for x in kinds]
     return f"{text}, loss {losses[1]:.2f} on new rows, {losses[0]:.2f} on held-out ones"
+
+
+def longest(done: np.ndarray) -> int:
+    """Rows of the longest episode."""
+    return int(np.diff(np.flatnonzero(done), prepend=-1).max())
 
 
 def part(rows: dict, mask: np.ndarray) -> dict:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.progress import track
 
 from dreamkit import UserError, checkpoint
 from solutions.paper4_hdreamer.hidreamer import diagnostics
@@ -126,8 +127,6 @@ class Run:
 
         Not after the last one: a stage that goes on always has something left to report.
         """
-        from rich.progress import track
-
         for number in track(range(self.done, total), f"{what:<10}", transient=True):
             yield number
             self.done = number + 1
@@ -182,9 +181,8 @@ class Run:
     def collect(self) -> None:
         t = self.tier
         for number, game in enumerate(self.games):
-            while (have := choices(game)) < t.steps:
-                game.play(min(1000, t.steps - have))
-                print(f"{game.name}: {len(game.scores)} episodes", flush=True)
+            for _ in track(range(choices(game), t.steps, 500), game.name, transient=True):
+                game.play(min(500, t.steps - choices(game)))
             if len(self.first) == number:
                 self.first.append(choices(game))
             if len(game.scores) < 2:
@@ -362,7 +360,7 @@ def checked(tier: Tier) -> Tier:
     zero = [f.name for f in fields(Tier) if f.name.endswith(("updates", "rounds", "margin"))]
     low = dict.fromkeys([*zero, "warmup", "entropy_scale"], 0)
     numbers = [f.name for f in fields(Tier) if f.type is int and f.name not in low]
-    low |= dict.fromkeys(numbers, 1) | {"size": 7, "length": 2, "encoder_batch": 2, "bins": 3}
+    low |= dict.fromkeys(numbers, 1) | {"size": 2, "length": 2, "encoder_batch": 2, "bins": 3}
     for name, least in low.items():
         if getattr(tier, name) < least:
             raise UserError(f"{name}={getattr(tier, name)} must be {least} or more")
@@ -378,6 +376,11 @@ def checked(tier: Tier) -> Tier:
         raise UserError(f"bins={tier.bins} must be odd: the one in the middle is 0")
     if tier.width % tier.heads:
         raise UserError(f"width={tier.width} cannot be shared by heads={tier.heads}")
+    if tier.context + tier.horizon > tier.length:
+        raise UserError(
+            f"context={tier.context} and horizon={tier.horizon} are more than length="
+            f"{tier.length}: the model would dream at positions that it never saw"
+        )
     names = tier.tasks.split(",")
     if len(set(names)) < len(names):
         raise UserError(f"tasks={tier.tasks}: one of them is there twice")

@@ -19,10 +19,10 @@ from solutions.paper4_hdreamer.hidreamer.diagnostics import (
     evaluate,
     information,
     interval,
+    longest,
     part,
     predictions,
     probe,
-    real_windows,
     rewards_of,
     sampled,
     scored,
@@ -212,11 +212,10 @@ def test_what_a_model_says_is_compared_with_what_comes_next():
     assert torch.equal(again["batch"]["tokens"], tokens), "the same windows each time"
 
 
-def test_windows_to_judge_by_are_of_real_rows():
-    tokens = agent_of().tokenise(rows_of((3, 4, 2)))
-    assert real_windows(tokens, 3).length == 3 and len(real_windows(tokens, 3)) == 3
-    longest = real_windows(tokens, 8)
-    assert longest.length == 4 and longest.starts.tolist() == [3]
+def test_the_longest_episode():
+    done = np.zeros(12, bool)
+    done[[2, 7, 11]] = True
+    assert longest(done) == 5 and longest(done[:3]) == 3 and longest(done[3:]) == 5
 
 
 def tokens_of(level, action, done, held=None) -> dict:

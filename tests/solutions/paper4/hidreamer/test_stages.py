@@ -320,11 +320,6 @@ def test_the_tier_full_has_the_sizes_that_the_pages_give():
     assert agent.model.sizes.steps == 64
 
 
-@pytest.mark.parametrize(("length", "context", "steps"), [(6, 2, 6), (4, 2, 6), (4, 9, 13)])
-def test_the_model_has_positions_for_windows_and_for_dreams(length, context, steps):
-    assert agent_of(length=length, context=context).model.sizes.steps == steps
-
-
 # --- policy ---------------------------------------------------------------------------------------
 
 
