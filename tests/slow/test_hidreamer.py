@@ -8,8 +8,8 @@ import torch
 from solutions.paper4_hdreamer.hidreamer import train
 
 REDUCED = (
-    "steps=4000", "encoder_updates=300", "model_updates=800", "policy_updates=300", "rounds=2",
-    "round_steps=800", "round_model_updates=150", "round_policy_updates=150", "episodes=200",
+    "steps=6000", "encoder_updates=300", "model_updates=700", "policy_updates=250", "rounds=1",
+    "episodes=200",
 )  # fmt: skip
 
 

@@ -232,8 +232,9 @@ def test_only_matrices_of_linear_layers_decay():
     assert [group["weight_decay"] for group in agent.optimizer.param_groups] == [0.1, 0.0]
 
 
-def test_gradients_longer_than_1_are_shortened_to_1():
-    agent = agent_of()
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_gradients_longer_than_1_are_shortened_to_1(precision):
+    agent = agent_of(precision=precision)
     agent.begin("model", 9)
     lengths = []
     agent.optimizer.register_step_pre_hook(
@@ -360,7 +361,9 @@ def test_the_real_game_is_played_with_the_tokens_that_are_learned_from():
 
 def test_a_dream_goes_on_from_real_steps(monkeypatch):
     agent, rows = agent_of(), rows_of()
-    contexts, given = windows_of(agent, rows, 2), []
+    known = agent.tokenise(rows)
+    known["tokens"] = np.random.default_rng(0).integers(8, size=(35, 3))  # to tell rows apart
+    contexts, given = Windows.of(known, 2), []
     imagine = stages.imagine
 
     def spy(model, policy, tokens, actions, *rest):
@@ -369,7 +372,7 @@ def test_a_dream_goes_on_from_real_steps(monkeypatch):
 
     monkeypatch.setattr(stages, "imagine", spy)
     dream = agent.dream(contexts, 5)
-    (tokens, actions), known = given[0], agent.tokenise(rows)
+    tokens, actions = given[0]
     assert tokens.shape == (5, 2, 3) and actions.shape == (5, 1)
     assert torch.equal(dream["tokens"][:, 0], tokens[:, 1])
     real = {
@@ -478,15 +481,19 @@ def test_advantages_are_returns_above_the_value_by_their_scale(monkeypatch):
     agent, seen = agent_of(), []
     agent.normalizer.low.fill_(-3.0)
     agent.normalizer.high.fill_(5.0)
-    likely(agent.critic)
+    likely(agent.critic, 2.0)
+    with torch.no_grad():
+        agent.critic.network[-1].weight[11].normal_()  # states differ
     likely(agent.model.reward, 6.0)
+    agent.start_tokenizer(agent.embed(rows_of()))
+    agent.begin_policy()
     monkeypatch.setattr(
         agent, "update_actor_critic", lambda *x: (seen.append(x), agent.actor(x[0]))[1]
     )
     agent.update_policy(windows_of(agent, rows_of(), 2))
     state, _, _, advantage, _, returns, slow = seen[0]
-    assert returns.min() > 6 and agent.critic.mean(agent.critic(state)).min() > 6
     value = agent.critic.mean(agent.critic(state))
+    assert returns.min() > 3 and value.std() > 0.01
     torch.testing.assert_close(advantage, (returns - value) / agent.normalizer.scale())
     assert 7 < float(agent.normalizer.scale()) < 9 and not slow.any(), "the slow one is still 0"
 
