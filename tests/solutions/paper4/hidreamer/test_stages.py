@@ -493,7 +493,7 @@ def test_advantages_are_returns_above_the_value_by_their_scale(monkeypatch):
     agent.update_policy(windows_of(agent, rows_of(), 2))
     state, _, _, advantage, _, returns, slow = seen[0]
     value = agent.critic.mean(agent.critic(state))
-    assert returns.min() > 3 and value.std() > 0.01
+    assert returns.min() > 3 and value.std() > 1e-3
     torch.testing.assert_close(advantage, (returns - value) / agent.normalizer.scale())
     assert 7 < float(agent.normalizer.scale()) < 9 and not slow.any(), "the slow one is still 0"
 
