@@ -288,12 +288,11 @@ class HiDreamer:
         z = self.encoder(torch.as_tensor(pictures[None]).to(self.device))
         return int(self.choose(self.hrvq(z)[1])[0])
 
-    def dream(self, contexts: Windows, size: int, horizon: int | None = None) -> dict[str, Tensor]:
+    def dream(self, contexts: Windows, size: int) -> dict[str, Tensor]:
         """Dreams of the policy that go on from real steps, whose last action is not used."""
         batch = self.batch(contexts, size)
         tokens, actions = batch["tokens"], batch["action"][:, :-1]
-        steps = horizon or self.tier.horizon
-        return imagine(self.model, self.choose, tokens, actions, steps, sampler())
+        return imagine(self.model, self.choose, tokens, actions, self.tier.horizon, sampler())
 
     def update_policy(self, contexts: Windows) -> dict:
         """Actor and critic learn from a batch of dreams: once, or with PPO in 4 epochs."""
