@@ -49,7 +49,7 @@ class Tier:
     margin: int = 2  # steps that two rows of an episode must be apart to be told apart
     hard_margin: int = 2
     # tokenizer
-    codes: int = 64  # of each of three layers
+    codes: int = 256  # of each of three layers
     epochs: int = 12
     joint_updates: int = 0  # afterwards encoder and codebooks together
     # world model
@@ -61,7 +61,7 @@ class Tier:
     dropout: float = 0.1
     bins: int = 255  # of rewards and values
     model_updates: int = 800
-    model_batch: int = 64
+    model_batch: int = 32
     accumulate: int = 1  # batches of an update
     model_lr: float = 1e-3
     warmup: int = 50  # updates
@@ -124,9 +124,8 @@ class HiDreamer:
         self.tier, self.device, self.legal = tier, torch.device(device), torch.as_tensor(legal)
         self.encoder = Encoder(STACK, tier.size, tier.units).to(device)
         self.hrvq = HRVQ(count=tier.codes).to(device)
-        steps = max(tier.length, tier.context + tier.horizon + 1)
         sizes = Sizes(
-            tier.codes, len(legal), tier.width, tier.layers, tier.heads, steps, tier.dropout,
+            tier.codes, len(legal), tier.width, tier.layers, tier.heads, tier.length, tier.dropout,
             tier.rule, tier.bins,
         )  # fmt: skip
         self.model = Transformer(sizes).to(device).eval()

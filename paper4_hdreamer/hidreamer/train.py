@@ -318,6 +318,11 @@ def checked(tier: Tier) -> Tier:
         raise UserError(f"precision={tier.precision}: there are auto, bf16, fp16, fp32")
     if tier.width % tier.heads:
         raise UserError(f"width={tier.width} cannot be shared by heads={tier.heads}")
+    if tier.context + tier.horizon > tier.length:
+        raise UserError(
+            f"context={tier.context} and horizon={tier.horizon} are more than length="
+            f"{tier.length}: the model would dream at positions that it never saw"
+        )
     low = {field.name: 0 for field in fields(Tier) if field.name.endswith(("updates", "rounds"))}
     positive = ("steps", "length", "context", "horizon", "dreams", "codes", "episodes", "epochs")
     for name, least in (low | dict.fromkeys(positive, 1)).items():

@@ -36,7 +36,7 @@ class Tier:
     """What a run is made of. The defaults are those of the small task; others: TIERS."""
 
     tasks: str = "catch"  # names of dreamer-train, with commas; the policy plays the first
-    size: int = 8  # pixels of a side
+    size: int = 5  # pixels of a side
     sticky: float = -1.0  # Atari: probability that an action is repeated; -1: the task's own
     steps: int = 8000  # choices of random play in each task
     # encoder
@@ -56,12 +56,12 @@ class Tier:
     width: int = 64
     layers: int = 2
     heads: int = 4
-    length: int = 8  # steps of a window
+    length: int = 5  # steps of a window
     rule: str = "brief"
     dropout: float = 0.1
     bins: int = 255  # of rewards and values
     model_updates: int = 800
-    model_batch: int = 64
+    model_batch: int = 32
     accumulate: int = 1  # batches of an update
     model_lr: float = 1e-3
     warmup: int = 50  # updates
@@ -69,20 +69,20 @@ class Tier:
     precision: str = "auto"  # bf16 | fp16 | fp32; auto: bf16 on a GPU that has it, else fp32
     # policy
     context: int = 1  # real steps before a dream
-    horizon: int = 7
+    horizon: int = 4
     dreams: int = 64
-    policy_units: int = 128  # of actor and critic
-    policy_updates: int = 400
-    policy_lr: float = 3e-4
+    policy_units: int = 256  # of actor and critic
+    policy_updates: int = 300
+    policy_lr: float = 1e-3
     algorithm: str = "reinforce"  # or ppo
     discount: float = 0.997
     lambda_: float = 0.95
     entropy_scale: float = 1e-2
     # online
     rounds: int = 3
-    round_steps: int = 1000
-    round_model_updates: int = 200
-    round_policy_updates: int = 150
+    round_steps: int = 800
+    round_model_updates: int = 150
+    round_policy_updates: int = 100
     # the end
     episodes: int = 200  # of the evaluation
 
@@ -124,9 +124,8 @@ class HiDreamer:
         self.tier, self.device, self.legal = tier, torch.device(device), torch.as_tensor(legal)
         self.encoder = Encoder(STACK, tier.size, tier.units).to(device)
         self.hrvq = HRVQ(count=tier.codes).to(device)
-        steps = max(tier.length, tier.context + tier.horizon + 1)
         sizes = Sizes(
-            tier.codes, len(legal), tier.width, tier.layers, tier.heads, steps, tier.dropout,
+            tier.codes, len(legal), tier.width, tier.layers, tier.heads, tier.length, tier.dropout,
             tier.rule, tier.bins,
         )  # fmt: skip
         self.model = Transformer(sizes).to(device).eval()
