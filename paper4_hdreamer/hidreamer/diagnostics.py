@@ -228,12 +228,9 @@ def evaluate(agent, windows: Windows, count: int = 256) -> dict:
 
 def predictions(agent, tokens: dict, held: np.ndarray, tier) -> str:
     """The model on held-out episodes, beside copying and a table; and how far ahead it sees."""
-    kinds = {"train": ~held, "held out": held}
-    try:
-        windows = {k: Windows.of({n: x[m] for n, x in tokens.items()}, tier.length)
-                   for k, m in kinds.items()}  # fmt: skip
-    except ValueError as error:
-        return f"no held-out windows: {error}\n"
+    kinds = {"train": part(tokens, ~held), "held out": part(tokens, held)}
+    length = min(tier.length, *(longest(rows["done"]) for rows in kinds.values()))
+    windows = {kind: Windows.of(rows, length) for kind, rows in kinds.items()}
     found = {kind: evaluate(agent, x) for kind, x in windows.items()}
     lines = [
         [kind, x["loss"], *x["bits"], sum(x["bits"]), x["reward"], x["continue"]]
@@ -329,14 +326,15 @@ def drift(agent, rows: dict, held: np.ndarray, new: np.ndarray, scores: list[flo
     left = [unexplained(agent.hrvq, z)[-1] for z in (old, agent.embed(part(rows, new)))]
     text = f"score {np.mean(scores):.2f} ({len(scores)} episodes), variance left by the codes "
     text += f"{left[1]:.3f} on new rows, {left[0]:.3f} on old ones"
-    losses = []
-    for mask in (held, new):
-        tokens = agent.tokenise(part(rows, mask))
-        try:
-            losses.append(evaluate(agent, Windows.of(tokens, agent.tier.length))["loss"])
-        except ValueError:  # all episodes are shorter
-            return text
+    kinds = [agent.tokenise(part(rows, mask)) for mask in (held, new)]
+    length = min(agent.tier.length, *(longest(tokens["done"]) for tokens in kinds))
+    losses = [evaluate(agent, Windows.of(tokens, length))["loss"] for tokens in kinds]
     return f"{text}, loss {losses[1]:.2f} on new rows, {losses[0]:.2f} on held-out ones"
+
+
+def longest(done: np.ndarray) -> int:
+    """Rows of the longest episode."""
+    return int(np.diff(np.flatnonzero(done), prepend=-1).max())
 
 
 def part(rows: dict, mask: np.ndarray) -> dict:

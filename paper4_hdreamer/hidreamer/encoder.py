@@ -22,13 +22,13 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int = 4, size: int = 84, units: int = 512):
         super().__init__()
-        first, second = ((8, 4), (4, 2)) if size >= 64 else ((4, 2), (4, 2))  # kernel and stride
-        if size < 24:  # small pictures keep their detail
-            first = second = (3, 1)
+        shapes = ((8, 4), (4, 2), (3, 1)) if size >= 64 else ((4, 2), (4, 2), (3, 1))
+        if size < 24:  # kernel, stride, padding: small pictures keep their detail
+            shapes = ((3, 1, 1), (3, 2, 1), (3, 1, 1))
         self.trunk = nn.Sequential(
-            nn.Conv2d(channels, 32, *first), nn.ReLU(),
-            nn.Conv2d(32, 64, *second), nn.ReLU(),
-            nn.Conv2d(64, 64, 3, 1), nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(channels, 32, *shapes[0]), nn.ReLU(),
+            nn.Conv2d(32, 64, *shapes[1]), nn.ReLU(),
+            nn.Conv2d(64, 64, *shapes[2]), nn.ReLU(), nn.Flatten(),
         )  # fmt: skip
         width = self.trunk(torch.zeros(1, channels, size, size)).shape[1]
         self.head = nn.Sequential(

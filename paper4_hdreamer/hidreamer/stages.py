@@ -36,7 +36,7 @@ class Tier:
     """What a run is made of. The defaults are those of the small task; others: TIERS."""
 
     tasks: str = "catch"  # names of dreamer-train, with commas; the policy plays the first
-    size: int = 8  # pixels of a side
+    size: int = 5  # pixels of a side
     sticky: float = -1.0  # Atari: probability that an action is repeated; -1: the task's own
     steps: int = 8000  # choices of random play in each task
     # encoder
@@ -49,14 +49,14 @@ class Tier:
     margin: int = 2  # steps that two rows of an episode must be apart to be told apart
     hard_margin: int = 2
     # tokenizer
-    codes: int = 256  # of each of three layers
+    codes: int = 64  # of each of three layers
     epochs: int = 12
     joint_updates: int = 0  # afterwards encoder and codebooks together
     # world model
     width: int = 64
     layers: int = 2
     heads: int = 4
-    length: int = 8  # steps of a window
+    length: int = 5  # steps of a window
     rule: str = "brief"
     dropout: float = 0.1
     bins: int = 255  # of rewards and values
@@ -69,20 +69,20 @@ class Tier:
     precision: str = "auto"  # bf16 | fp16 | fp32; auto: bf16 on a GPU that has it, else fp32
     # policy
     context: int = 1  # real steps before a dream
-    horizon: int = 7
+    horizon: int = 4
     dreams: int = 64
-    policy_units: int = 128  # of actor and critic
-    policy_updates: int = 400
-    policy_lr: float = 3e-4
+    policy_units: int = 256  # of actor and critic
+    policy_updates: int = 300
+    policy_lr: float = 1e-3
     algorithm: str = "reinforce"  # or ppo
     discount: float = 0.997
     lambda_: float = 0.95
     entropy_scale: float = 1e-2
     # online
     rounds: int = 3
-    round_steps: int = 1000
-    round_model_updates: int = 200
-    round_policy_updates: int = 150
+    round_steps: int = 800
+    round_model_updates: int = 150
+    round_policy_updates: int = 100
     # the end
     episodes: int = 200  # of the evaluation
 

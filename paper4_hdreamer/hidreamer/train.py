@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.progress import track
 
 from dreamkit import UserError, checkpoint
 from paper4_hdreamer.hidreamer import diagnostics
@@ -116,8 +117,6 @@ class Run:
 
     def each(self, total: int, what: str):
         """Numbers of the updates that are left, with a bar; a checkpoint now and then."""
-        from rich.progress import track
-
         for number in track(range(self.done, total), f"{what:<10}", transient=True):
             yield number
             self.done = number + 1
@@ -158,9 +157,9 @@ class Run:
     def collect(self) -> None:
         t = self.tier
         for number, game in enumerate(self.games):
-            while (have := len(game.rows()["done"]) if game.scores else 0) < t.steps:
-                game.play(min(1000, t.steps - have))
-                print(f"{game.name}: {len(game.scores)} episodes", flush=True)
+            have = len(game.rows()["done"]) if game.scores else 0
+            for _ in track(range(have, t.steps, 500), game.name, transient=True):
+                game.play(500)
             if len(self.first) == number:
                 self.first.append(len(game.rows()["done"]))
             if len(game.scores) < 2:

@@ -42,8 +42,12 @@ def imagine(
     out last is read together with the next action, [L2, A_t], because nothing is predicted from
     it. So H steps take 3 H calls and 4 H - 1 positions: the very last L2 is never read. The first
     action belongs to the last step of the context, number C - 1, whose L2 has been read.
+
+    errors    ValueError, where the model has not learned positions for C + H steps
     """
-    context = tokens.shape[1]
+    context, steps = tokens.shape[1], model.sizes.steps
+    if context + horizon > steps:
+        raise ValueError(f"{context} + {horizon} steps: the model has learned {steps} steps")
     cache = Cache(model, len(tokens), 4 * (context + horizon))
     blank = torch.zeros_like(actions[:, :1]) if context > 1 else tokens[:, :1, 0] * 0
     known = model.embedding(tokens, torch.cat([actions, blank], 1))[:, :-1]  # but the last action

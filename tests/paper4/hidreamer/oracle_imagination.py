@@ -25,7 +25,7 @@ class PaperWorld:
     classes = 7
 
     def __init__(self):
-        self.sizes = SimpleNamespace(layers=1, heads=1, width=1)  # what a Cache asks for
+        self.sizes = SimpleNamespace(layers=1, heads=1, width=1, steps=99)
         self.calls = []
         self.heads = [lambda rows, level=level: self.logits(rows, level) for level in range(3)]
         self.reward = PaperReward()

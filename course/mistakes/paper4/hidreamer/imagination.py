@@ -70,12 +70,6 @@ MISTAKES = {
             "you read every earlier L2 again with each action: of those only the newest is unread",
         ),
         (
-            FRESH,
-            "model(one(L2, fine, step + 1), cache)",
-            "you read L2 in a call of its own, four calls a step and one for nothing at the end: "
-            "read it together with the next action",
-        ),
-        (
             "[*fresh, one(ACTION, action, step)]",
             "[one(ACTION, action, step), *fresh]",
             "you read the action before L2: the order of a step is L0, L1, L2, A",
