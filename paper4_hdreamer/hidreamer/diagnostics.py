@@ -208,7 +208,7 @@ def evaluate(agent, windows: Windows, count: int = 256) -> dict:
     """Losses, and for each level the accuracies of the likeliest token, on some windows.
 
     return   {"bits": (LEVELS,), "loss", "reward", "continue": nats, "levels": [{accuracy, …}],
-             "predicted": (B, T, LEVELS), "batch"}
+             "rewards": (B, T) that are predicted, "batch"}
     """
     generator = torch.Generator().manual_seed(0)
     batch = {k: x.to(agent.device) for k, x in windows.sample(count, generator).items()}
@@ -320,15 +320,19 @@ def scored(stage: str, found: dict, tier) -> str:
 
 
 @torch.no_grad()
-def drift(agent, rows: dict, held: np.ndarray, new: np.ndarray, scores: list[float]) -> str:
+def drift(
+    agent, rows: dict, tokens: dict, held: np.ndarray, new: np.ndarray, scores: list[float]
+) -> str:
     """What the policy met that the model had not: scores, error of the codes, loss on new rows."""
-    old = agent.embed(part(rows, ~held & ~new))
-    left = [unexplained(agent.hrvq, z)[-1] for z in (old, agent.embed(part(rows, new)))]
+    random, left = np.random.default_rng(0), []
+    for mask in (~held & ~new, new):
+        some = np.sort(random.permutation(np.flatnonzero(mask))[:ROWS])
+        left.append(unexplained(agent.hrvq, agent.embed(rows, index=some))[-1])
     text = f"score {np.mean(scores):.2f} ({len(scores)} episodes), variance left by the codes "
     text += f"{left[1]:.3f} on new rows, {left[0]:.3f} on old ones"
-    kinds = [agent.tokenise(part(rows, mask)) for mask in (held, new)]
-    length = min(agent.tier.length, *(longest(tokens["done"]) for tokens in kinds))
-    losses = [evaluate(agent, Windows.of(tokens, length))["loss"] for tokens in kinds]
+    kinds = [part(tokens, mask) for mask in (held, new)]
+    length = min(agent.tier.length, *(longest(x["done"]) for x in kinds))
+    losses = [evaluate(agent, Windows.of(x, length))["loss"] for x in kinds]
     return f"{text}, loss {losses[1]:.2f} on new rows, {losses[0]:.2f} on held-out ones"
 
 

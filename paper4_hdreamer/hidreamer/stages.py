@@ -28,7 +28,7 @@ from paper4_hdreamer.hidreamer.encoder import Encoder, info_nce, negative_mask
 from paper4_hdreamer.hidreamer.hrvq import COMMITMENT, HRVQ
 from paper4_hdreamer.hidreamer.imagination import imagine, sampler
 from paper4_hdreamer.hidreamer.tokens import Windows
-from paper4_hdreamer.hidreamer.world_model import Sizes, Transformer
+from paper4_hdreamer.hidreamer.world_model import LEVELS, Sizes, Transformer
 
 
 @dataclass
@@ -186,14 +186,19 @@ class HiDreamer:
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         self.scaler.step(self.optimizer)
+        before = self.scaler.get_scale()
         self.scaler.update()
         self.optimizer.zero_grad()
-        self.schedule.step()
+        if self.scaler.get_scale() >= before:  # else gradients had overflowed: there was no step
+            self.schedule.step()
 
     @torch.no_grad()
-    def embed(self, rows: dict, encoder: nn.Module | None = None) -> Tensor:
-        """Unit vectors of all rows: (N, E)."""
-        parts = torch.arange(len(rows["done"])).split(512)
+    def embed(
+        self, rows: dict, encoder: nn.Module | None = None, index: np.ndarray | None = None
+    ) -> Tensor:
+        """Unit vectors of all rows (N, E), or of some by number."""
+        index = np.arange(len(rows["done"])) if index is None else index
+        parts = torch.as_tensor(index).split(512)
         return torch.cat([(encoder or self.encoder)(self.stacks(rows, x.numpy())) for x in parts])
 
     # --- tokenizer --------------------------------------------------------------------------------
@@ -226,11 +231,18 @@ class HiDreamer:
         return {"loss": contrast.detach(), "commitment": commitment.detach().sum()}
 
     @torch.no_grad()
-    def tokenise(self, rows: dict) -> dict[str, np.ndarray]:
-        """Rows with `tokens` (N, 3), and without pictures."""
-        tokens = torch.cat([self.hrvq(z)[1] for z in self.embed(rows).split(4096)])
+    def tokenise(self, rows: dict, known: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Rows with `tokens` (N, 3), and without pictures.
+
+        known   (N, 3) int64   tokens that need not be computed again; -1 where they are not known
+        """
+        tokens = np.full((len(rows["done"]), LEVELS), -1) if known is None else known.copy()
+        index = np.flatnonzero(tokens[:, 0] < 0)
+        if len(index):
+            parts = self.embed(rows, index=index).split(4096)
+            tokens[index] = torch.cat([self.hrvq(z)[1] for z in parts]).cpu().numpy()
         names = ("action", "reward", "terminal", "done", "game")
-        return {name: rows[name] for name in names} | {"tokens": tokens.cpu().numpy()}
+        return {name: rows[name] for name in names} | {"tokens": tokens}
 
     def begin_policy(self) -> None:
         """Take the codebooks as they are now into the features of actor and critic."""

@@ -394,6 +394,28 @@ def cell(position: np.ndarray) -> tuple[int, int]:
     return tuple(int(x) for x in np.round((position + 1) * 3.5))
 
 
+def test_catch_tells_where_its_two_pixels_are():
+    env = make("catch", size=6)
+    obs, _ = env.reset(seed=3)
+    for action in (0, 0, 1, 2):
+        found = env.unwrapped.factors()
+        row, column = found["world/ball"].astype(int)
+        assert obs["image"][0, row, column] == 255
+        assert obs["image"][0, 5, int(found["ego/paddle"][0])] == 255
+        obs, *_ = env.step(action)
+
+
+def test_cartpole_tells_its_state():
+    env, pixels = make("cartpole"), make("cartpole_pixels")
+    obs, _ = env.reset(seed=1)
+    pixels.reset(seed=1)
+    for action in (0, 1, 1):
+        state = np.concatenate(list(pixels.unwrapped.factors().values()))
+        np.testing.assert_allclose(obs["vector"] * CARTPOLE_RANGE, state, atol=1e-6)
+        obs, *_ = env.step(action)
+        pixels.step(action)
+
+
 def test_the_gridworld_shows_its_factors_and_they_move_as_they_say():
     env = make("gridworld")
     obs, _ = env.reset(seed=3)

@@ -192,6 +192,23 @@ def test_a_lost_life_ends_an_episode_if_asked_and_the_game_goes_on():
     assert lives == [5, 4, 3, 2, 1, 5]
 
 
+def test_bytes_of_the_console_say_where_the_paddle_is():
+    """Pong's byte 51 counts lines from above: it follows the right paddle in the picture."""
+    pytest.importorskip("ale_py")
+    env = make("atari_pong", size=84, sticky=0.0)
+    obs, _ = env.reset(seed=0)
+    places, bytes_ = [], []
+    for step in range(90):
+        obs, *_ = env.step(3 + step // 20 % 2)  # up, then down
+        column = obs["image"][0, 15:77, 74].astype(int)  # the right paddle's
+        bright = np.flatnonzero(column > np.median(column) + 20)
+        if step > 20 and len(bright):
+            places.append(bright.mean())
+            bytes_.append(env.unwrapped.factors()["ego/player_y"][0])
+    assert len(places) > 40 and np.corrcoef(places, bytes_)[0, 1] > 0.95
+    assert make("atari_qbert").unwrapped.factors() == {}
+
+
 def test_unknown_atari_games_and_options_are_one_line():
     with pytest.raises(UserError, match="no Atari game pongg; there are pong"):
         make("atari_pongg")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dreamkit import UserError
 from dreamkit.collect import Slot, row_fields
 from dreamkit.envs import make
 from dreamkit.replay import Replay
@@ -25,10 +26,14 @@ class Game:
     folder    where the rows are kept; None: in memory alone
     legal     (A,) bool   Atari games have all 18 actions, so that a number means the same in each;
                           those that a game does not know are not chosen
+    errors    UserError, where there are no pictures, or actions have no numbers
     """
 
     def __init__(self, options: dict, seed: int, folder: Path | None = None):
         self.env, self.name = make(**options), options["name"]
+        pictures = "image" in self.env.observation_space.spaces
+        if not pictures or not hasattr(self.env.action_space, "n"):
+            raise UserError(f"task {self.name!r} must have pictures and numbered actions")
         self.env.reset(seed=seed)  # for the names of its factors; episodes have seeds of their own
         self.slot = Slot(self.env, 0, seed)
         space = self.env.observation_space["image"]

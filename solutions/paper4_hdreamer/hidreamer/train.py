@@ -16,6 +16,7 @@ run/scores.json. KEY=VALUE are options of `Tier` in stages.py: rule=strict, mode
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
@@ -27,9 +28,11 @@ from rich.progress import track
 
 from dreamkit import UserError, checkpoint
 from solutions.paper4_hdreamer.hidreamer import diagnostics
-from solutions.paper4_hdreamer.hidreamer.data import Game, join
+from solutions.paper4_hdreamer.hidreamer.data import STACK, Game, join
+from solutions.paper4_hdreamer.hidreamer.encoder import Encoder
 from solutions.paper4_hdreamer.hidreamer.stages import TIERS, HiDreamer, Tier
 from solutions.paper4_hdreamer.hidreamer.tokens import Windows, split_by_episode
+from solutions.paper4_hdreamer.hidreamer.world_model import LEVELS
 
 STAGES = ("collect", "encoder", "tokenizer", "model", "policy", "online")
 SAVE = 60.0  # seconds between checkpoints inside a stage
@@ -55,6 +58,7 @@ class Run:
         self.random = np.random.default_rng(seed)
         self.stage, self.done = STAGES[0], 0  # updates (steps, rounds) of the stage that are done
         self.first: list[int] = []  # rows of random play in each game
+        self.tokens: np.ndarray | None = None  # (N, 3) of all rows, once they are known
         self.saved = time.monotonic()
         self.text: list[str] = []  # of the report
 
@@ -74,6 +78,7 @@ class Run:
             "optimizer": a.optimizer.state_dict(), "schedule": a.schedule.state_dict(),
             "policy_optimizer": a.policy_optimizer.state_dict(), "scaler": a.scaler.state_dict(),
             "games": [game.save() for game in self.games],
+            "tokens": None if self.tokens is None else torch.as_tensor(self.tokens),
             "random": {
                 "torch": torch.get_rng_state(), "numpy": repr(self.random.bit_generator.state),
                 "cuda": torch.cuda.get_rng_state_all() if a.device.type == "cuda" else [],
@@ -96,7 +101,8 @@ class Run:
                     "another run=FOLDER"
                 )
         self.stage, self.done, self.first = state["stage"], state["done"], state["first"]
-        self.text = state["text"]
+        self.text, tokens = state["text"], state.get("tokens")
+        self.tokens = None if tokens is None else tokens.cpu().numpy()
         for game, saved in zip(self.games, state["games"], strict=True):
             game.load(saved)
         for name, module in self.agent.modules().items():
@@ -107,8 +113,9 @@ class Run:
             getattr(self.agent, name).load_state_dict(state[name])
         torch.set_rng_state(state["random"]["torch"].cpu())
         self.random.bit_generator.state = ast.literal_eval(state["random"]["numpy"])
-        for number, x in enumerate(state["random"]["cuda"]):
-            torch.cuda.set_rng_state(x.cpu(), number)
+        if self.agent.device.type == "cuda":
+            for number, x in enumerate(state["random"]["cuda"][: torch.cuda.device_count()]):
+                torch.cuda.set_rng_state(x.cpu(), number)
 
     def begin_stage(self) -> None:
         t = self.tier
@@ -116,11 +123,14 @@ class Run:
         self.agent.begin(self.stage if self.stage != "online" else "model", total)
 
     def each(self, total: int, what: str):
-        """Numbers of the updates that are left, with a bar; a checkpoint now and then."""
+        """Numbers of the updates that are left, with a bar; a checkpoint now and then.
+
+        Not after the last one: a stage that goes on always has something left to report.
+        """
         for number in track(range(self.done, total), f"{what:<10}", transient=True):
             yield number
             self.done = number + 1
-            if time.monotonic() - self.saved > SAVE:
+            if self.done < total and time.monotonic() - self.saved > SAVE:
                 self.save()
 
     def say(self, text: str) -> None:
@@ -142,11 +152,25 @@ class Run:
 
     def windows(self, tokens: dict, rows: np.ndarray, length: int, **how) -> Windows:
         """Windows of those rows that a mask selects."""
-        chosen = {key: x[rows] for key, x in tokens.items()}
         try:
-            return Windows.of(chosen, length, self.tier.balanced, **how)
+            found = Windows.of(diagnostics.part(tokens, rows), length, self.tier.balanced, **how)
         except ValueError as error:
             raise UserError(str(error)) from None
+        if not len(found):  # with tails: no episode is long enough, and none ends for good
+            raise UserError(f"no episode has {length} rows: take shorter windows, length=")
+        return found
+
+    def tokenise(self, rows: dict, new: np.ndarray | None = None) -> dict:
+        """Rows with their tokens. Encoder and codebooks stay: only what is new is computed.
+
+        new   (N,) bool   rows that have been added since the last time
+        """
+        known = np.full((len(rows["done"]), LEVELS), -1)
+        if self.tokens is not None:
+            known[slice(None) if new is None else ~new] = self.tokens
+        found = self.agent.tokenise(rows, known)
+        self.tokens = found["tokens"]
+        return found
 
     def contexts(self, tokens: dict, rows: np.ndarray) -> Windows:
         """Beginnings of dreams: of the game that the policy plays."""
@@ -157,11 +181,10 @@ class Run:
     def collect(self) -> None:
         t = self.tier
         for number, game in enumerate(self.games):
-            have = len(game.rows()["done"]) if game.scores else 0
-            for _ in track(range(have, t.steps, 500), game.name, transient=True):
-                game.play(500)
+            for _ in track(range(choices(game), t.steps, 500), game.name, transient=True):
+                game.play(min(500, t.steps - choices(game)))
             if len(self.first) == number:
-                self.first.append(len(game.rows()["done"]))
+                self.first.append(choices(game))
             if len(game.scores) < 2:
                 raise UserError(f"{game.name}: one episode is too few, take more steps=")
         self.say(diagnostics.collected(self.games, t))
@@ -169,11 +192,18 @@ class Run:
     def encoder(self) -> None:
         rows, held = self.rows()
         pairs = pairs_of(rows["done"], ~held)
-        before = HiDreamer(self.tier, self.games[0].legal, self.device).encoder  # untrained
+        metrics = {}
         for _ in self.each(self.tier.encoder_updates, "encoder"):
             metrics = self.agent.update_encoder(rows, pairs, self.random)
-        self.say(f"InfoNCE: {float(metrics['loss']):.2f} nats in the last batch")
-        self.say(diagnostics.embeddings(self.agent, before, rows, held, self.games))
+        if metrics:
+            self.say(f"InfoNCE: {float(metrics['loss']):.2f} nats in the last batch")
+        self.say(diagnostics.embeddings(self.agent, self.untrained(), rows, held, self.games))
+
+    def untrained(self) -> torch.nn.Module:
+        """The encoder as it was at first. Drawing it leaves the run's random numbers alone."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            return Encoder(STACK, self.tier.size, self.tier.units).to(self.device)
 
     def tokenizer(self) -> None:
         rows, held = self.rows()
@@ -181,19 +211,18 @@ class Run:
         chosen = torch.as_tensor(~held)
         if not self.done:
             self.agent.start_tokenizer(z[chosen])
-        revived = 0
         for _ in self.each(self.tier.epochs, "tokenizer"):
-            revived += self.agent.update_tokenizer(z[chosen])["revived"]
+            revived = self.agent.update_tokenizer(z[chosen])["revived"]
         pairs = pairs_of(rows["done"], ~held)
         for _ in range(self.tier.joint_updates):
             self.agent.update_joint(rows, pairs, self.random)
         self.agent.begin_policy()
-        self.say(f"{revived} codes were revived")
+        self.say(f"codes revived in the last epoch: {revived}")
         self.say(diagnostics.codes(self.agent, rows, held, self.games))
 
     def model(self) -> None:
         rows, held = self.rows()
-        tokens = self.agent.tokenise(rows)
+        tokens = self.tokenise(rows)
         windows = self.windows(tokens, ~held, self.tier.length, tails=True)
         for _ in self.each(self.tier.model_updates, "model"):
             self.agent.update_model(windows)
@@ -201,29 +230,32 @@ class Run:
 
     def policy(self) -> None:
         rows, held = self.rows()
-        contexts = self.contexts(self.agent.tokenise(rows), ~held)
+        contexts = self.contexts(self.tokenise(rows), ~held)
         self.dream(contexts, self.tier.policy_updates)
         self.score("policy")
 
     def dream(self, contexts: Windows, updates: int) -> None:
         """Policy updates, and what the last tenth of them were like."""
-        sums, last = {}, max(1, updates // 10)
+        found, last = [], max(1, updates // 10)
         for number in self.each(updates, "policy"):
             metrics = self.agent.update_policy(contexts)
             if number >= updates - last:
-                sums = {key: sums.get(key, 0.0) + float(x) / last for key, x in metrics.items()}
-        if sums:
-            self.say("dreams: " + ", ".join(f"{key} {x:.3g}" for key, x in sums.items()))
+                found.append({key: float(x) for key, x in metrics.items()})
+        if found:
+            means = {key: np.mean([x[key] for x in found]) for key in found[0]}
+            self.say("dreams: " + ", ".join(f"{key} {x:.3g}" for key, x in means.items()))
 
     def online(self) -> None:
         t, agent, game = self.tier, self.agent, self.games[0]
         for number in self.each(t.rounds, "online"):
-            before = len(self.rows()[0]["done"])
+            before = choices(game)
             scores = game.play(t.round_steps, agent.act)
             rows, held = self.rows()
-            new = fresh(rows, before, len(game.rows()["done"]))
-            self.say(f"round {number + 1}: {diagnostics.drift(agent, rows, held, new, scores)}")
-            tokens = agent.tokenise(rows)
+            new = np.zeros(len(held), bool)
+            new[before : choices(game)] = True  # the first game's rows are the first
+            tokens = self.tokenise(rows, new)
+            about = diagnostics.drift(agent, rows, tokens, held, new, scores)
+            self.say(f"round {number + 1}: {about}")
             windows = self.windows(tokens, ~held, t.length, tails=True)
             for _ in range(t.round_model_updates):
                 agent.update_model(windows)
@@ -255,14 +287,13 @@ class Run:
 
 
 def pairs_of(done: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Rows, among those chosen, whose next row is of the same episode."""
-    return np.flatnonzero(~done.astype(bool) & chosen)
+    """Rows whose next row is of the same episode; both are among those chosen."""
+    return np.flatnonzero(~done[:-1].astype(bool) & chosen[:-1] & chosen[1:])
 
 
-def fresh(rows: dict, before: int, count: int) -> np.ndarray:
-    """Which rows are new, where those of the first game have become `count`."""
-    grown = len(rows["done"]) - before
-    return (np.arange(len(rows["done"])) >= count - grown) & (rows["game"] == 0) & (grown > 0)
+def choices(game: Game) -> int:
+    """How many rows a game has: the last picture of an episode is none."""
+    return len(game.replay) - len(game.scores)
 
 
 def options(tier: Tier, name: str) -> dict:
@@ -291,18 +322,29 @@ def parse(arguments: list[str]) -> tuple[dict, Tier]:
             near = ", ".join([*given, *kinds])
             raise UserError(f"unknown option {item!r}; there are {near}")
         kind = type(given[key]) if key in given else kinds[key]
-        try:
-            parsed = value in ("true", "1") if kind is bool else kind(value)
-        except ValueError:
-            raise UserError(f"{item} is not a number") from None
-        (given if key in given else changes)[key] = parsed
+        (given if key in given else changes)[key] = parsed(item, kind, value)
     if given["tier"] not in TIERS:
         raise UserError(f"tier={given['tier']}: there are {', '.join(TIERS)}")
+    if given["seed"] < 0:
+        raise UserError(f"seed={given['seed']} must be 0 or more")
     if given["until"] not in STAGES:
         raise UserError(f"until={given['until']}: there are {', '.join(STAGES)}")
     tier = replace(Tier(), **(TIERS[given["tier"]] | changes))
     given["run"] = given["run"] or f"runs/hidreamer-{given['tier']}"
     return given, checked(tier)
+
+
+def parsed(item: str, kind: type, value: str):
+    """The value of KEY=VALUE. Errors: UserError, where it is of another kind."""
+    words = {"true": True, "1": True, "false": False, "0": False}
+    try:
+        found = words[value.lower()] if kind is bool else kind(value)
+        if kind is float and not math.isfinite(found):
+            raise ValueError
+    except (KeyError, ValueError):
+        named = {bool: "true or false", int: "a whole number", float: "a number"}
+        raise UserError(f"{item} must be {named[kind]}") from None
+    return found
 
 
 def checked(tier: Tier) -> Tier:
@@ -315,6 +357,23 @@ def checked(tier: Tier) -> Tier:
         raise UserError(f"algorithm={tier.algorithm}: there are reinforce, ppo")
     if tier.precision not in ("auto", "bf16", "fp16", "fp32"):
         raise UserError(f"precision={tier.precision}: there are auto, bf16, fp16, fp32")
+    zero = [f.name for f in fields(Tier) if f.name.endswith(("updates", "rounds", "margin"))]
+    low = dict.fromkeys([*zero, "warmup", "entropy_scale"], 0)
+    numbers = [f.name for f in fields(Tier) if f.type is int and f.name not in low]
+    low |= dict.fromkeys(numbers, 1) | {"size": 2, "length": 2, "encoder_batch": 2, "bins": 3}
+    for name, least in low.items():
+        if getattr(tier, name) < least:
+            raise UserError(f"{name}={getattr(tier, name)} must be {least} or more")
+    for name in ("encoder_lr", "model_lr", "policy_lr", "temperature"):
+        if getattr(tier, name) <= 0:
+            raise UserError(f"{name}={getattr(tier, name)} must be more than 0")
+    for name in ("hard", "dropout", "discount", "lambda_"):
+        if not 0 <= getattr(tier, name) <= 1:
+            raise UserError(f"{name}={getattr(tier, name)} must be from 0 to 1")
+    if tier.sticky > 1:
+        raise UserError(f"sticky={tier.sticky} must be -1, or from 0 to 1")
+    if tier.bins % 2 == 0:
+        raise UserError(f"bins={tier.bins} must be odd: the one in the middle is 0")
     if tier.width % tier.heads:
         raise UserError(f"width={tier.width} cannot be shared by heads={tier.heads}")
     if tier.context + tier.horizon > tier.length:
@@ -322,11 +381,9 @@ def checked(tier: Tier) -> Tier:
             f"context={tier.context} and horizon={tier.horizon} are more than length="
             f"{tier.length}: the model would dream at positions that it never saw"
         )
-    low = {field.name: 0 for field in fields(Tier) if field.name.endswith(("updates", "rounds"))}
-    positive = ("steps", "length", "context", "horizon", "dreams", "codes", "episodes", "epochs")
-    for name, least in (low | dict.fromkeys(positive, 1)).items():
-        if getattr(tier, name) < least:
-            raise UserError(f"{name}={getattr(tier, name)} must be {least} or more")
+    names = tier.tasks.split(",")
+    if len(set(names)) < len(names):
+        raise UserError(f"tasks={tier.tasks}: one of them is there twice")
     return tier
 
 
