@@ -441,9 +441,8 @@ _ = axes[2].legend(fontsize=8, loc="lower right")
 # perplexity comes from *how one starts*; it is no sign that codes mean something.
 #
 # Right: what the tokens keep. Three tokens of 64 codes are 18 bits a picture. The column of the
-# ball survives, the paddle does not. What do codes stand for, then? Here are mean pictures of all
-# rows that share a code: first L0 alone, then L0 and L1, then all three.
-
+# ball survives, the paddle only in part. What do codes stand for, then? Here are mean pictures of
+# all rows that share a code: first L0 alone, then L0 and L1, then all three.
 
 # %%
 def common(table):
