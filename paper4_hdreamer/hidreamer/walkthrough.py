@@ -444,6 +444,7 @@ _ = axes[2].legend(fontsize=8, loc="lower right")
 # ball survives, the paddle only in part. What do codes stand for, then? Here are mean pictures of
 # all rows that share a code: first L0 alone, then L0 and L1, then all three.
 
+
 # %%
 def common(table):
     """The rows that share the most frequent row of `table`."""
@@ -633,7 +634,7 @@ updates = 350
 optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, updates, pct_start=0.1)
 for _ in range(updates):
-    loss, found = model.loss(windows.sample(48, generator))
+    loss, found = model.loss(windows.sample(24, generator))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
