@@ -58,9 +58,9 @@ class Tier:
     heads: int = 4
     length: int = 5  # steps of a window
     rule: str = "brief"
-    dropout: float = 0.1
+    dropout: float = 0.0
     bins: int = 255  # of rewards and values
-    model_updates: int = 800
+    model_updates: int = 1000
     model_batch: int = 32
     accumulate: int = 1  # batches of an update
     model_lr: float = 1e-3
@@ -72,24 +72,24 @@ class Tier:
     horizon: int = 4
     dreams: int = 64
     policy_units: int = 256  # of actor and critic
-    policy_updates: int = 300
-    policy_lr: float = 1e-3
+    policy_updates: int = 500
+    policy_lr: float = 3e-4
     algorithm: str = "reinforce"  # or ppo
     discount: float = 0.997
     lambda_: float = 0.95
-    entropy_scale: float = 1e-2
+    entropy_scale: float = 5e-2
     # online
     rounds: int = 3
     round_steps: int = 800
-    round_model_updates: int = 150
-    round_policy_updates: int = 100
+    round_model_updates: int = 200
+    round_policy_updates: int = 200
     # the end
     episodes: int = 200  # of the evaluation
 
 
 ATARI = dict(
     size=84, sticky=0.25, units=512, hard=0.5, margin=10, hard_margin=4, encoder_lr=3e-4,
-    codes=256, policy_units=512, context=8, entropy_scale=3e-3, episodes=5,
+    codes=256, dropout=0.1, policy_units=512, context=8, entropy_scale=3e-3, episodes=5,
 )  # fmt: skip
 THREE = "atari_pong,atari_breakout,atari_ms_pacman"
 TIERS = {

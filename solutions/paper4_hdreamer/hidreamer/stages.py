@@ -72,17 +72,17 @@ class Tier:
     horizon: int = 4
     dreams: int = 64
     policy_units: int = 256  # of actor and critic
-    policy_updates: int = 300
-    policy_lr: float = 1e-3
+    policy_updates: int = 500
+    policy_lr: float = 3e-4
     algorithm: str = "reinforce"  # or ppo
     discount: float = 0.997
     lambda_: float = 0.95
-    entropy_scale: float = 2e-2
+    entropy_scale: float = 5e-2
     # online
     rounds: int = 3
     round_steps: int = 800
     round_model_updates: int = 200
-    round_policy_updates: int = 150
+    round_policy_updates: int = 200
     # the end
     episodes: int = 200  # of the evaluation
 
