@@ -19,11 +19,11 @@ def sources(*folders: str) -> list[Path]:
 
 # Commands of chapter 4, which play, train and draw: around the agent, not part of it.
 COMMANDS = ("check", "convert", "compare", "analyse")
-# Those of its part B, a chain of stages: data plays, train joins all.
-PART, STAGES = "hidreamer", ("data", "train", "check", "analyse")
+# Those of its part B, a chain of stages: data plays, train joins all, pages draws.
+PART, STAGES = "hidreamer", ("data", "train", "check", "analyse", "pages")
 BORROWED = {  # what part B takes from elsewhere
     "paper3_dreamerv3.networks", "paper3_dreamerv3.actor_critic",
-    "paper4_hdreamer.probes", "paper4_hdreamer.analyse",
+    "paper4_hdreamer.probes", "paper4_hdreamer.analyse", "paper4_hdreamer.pages",
 }  # fmt: skip
 PAPERS = sources("solutions/paper*", "paper[0-9]_*")
 PAPERS = [path for path in PAPERS if path.name != "walkthrough.py"]  # a notebook may import all
