@@ -44,8 +44,8 @@ class Encoder(nn.Module):
 def negative_mask(game: Tensor, episode: Tensor, step: Tensor, margin: int) -> Tensor:
     """Which other partners count as wrong answers.
 
-    game, episode, step   (B,) integers of each pair, in any order; episodes are numbered within a
-                          game: episode 0 of one and episode 0 of another are two
+    game, episode, step   (B,) integers of each pair, in any order and as large as they like;
+                          episodes are numbered within a game: 0 of one and 0 of another are two
     margin                steps; what is nearer in the same episode looks alike and is no mistake
     return                (B, B) bool   [i, j]: partner j is a candidate for i; the diagonal is True
 
@@ -63,11 +63,14 @@ def info_nce(anchor: Tensor, partner: Tensor, candidates: Tensor, temperature: f
 
     anchor, partner   (B, E)   unit vectors: their product is the similarity, as they are
     candidates        (B, B) bool   from `negative_mask`: symmetric, with a diagonal of True
-    return            scalar, nats; log B minus it is a lower bound of their mutual information
+    return            scalar of the dtype of both, nats; log B minus it is a lower bound of their
+                      mutual information
 
     Similarities are divided by the temperature; what is no candidate takes no part, in either
-    direction, and gets no gradient. A mean over pairs, and the mean of both directions; gradients
-    go to both sides.
+    direction, and gets no gradient. A mean over all pairs, also those without another candidate
+    (they add 0), and the mean of both directions; gradients go to both sides. The loss is right in
+    float32 where the encoder is sure and wrong, at temperatures down to 0.01: a share of e^-200
+    has a logarithm, though it is 0 as a number.
     """
     # EXERCISE 4.21: similarities, masked; cross-entropy with the diagonal, over rows and columns
     # TODO: your code here (the reference takes 3 lines)

@@ -81,7 +81,8 @@ class Codebook(nn.Module):
         `size` and `total` go the share `self.rate` of the way to this batch's counts and sums,
         which are 0 for codes that it does not use. Then a code is its new total ÷ its new size,
         where sizes are smoothed so that none is 0: (size + ε) / (Σ size + K ε) · Σ size, with ε =
-        `self.eps`. The smoothed sizes are not kept: `self.size` is the plain average.
+        `self.eps`. The smoothed sizes are not kept: `self.size` is the plain average. In training
+        and evaluation mode alike.
         """
         # EXERCISE 4.24: counts and sums of this batch, both averages, then the codes
         # TODO: your code here (the reference takes 6 lines)
@@ -125,7 +126,7 @@ class HRVQ(nn.Module):
 
         The codes carry no gradient, neither to the residuals of the next layer nor to the sum. So
         the Jacobian of `quantised` is the identity, and every layer's commitment pulls at z.
-        Codebooks stay as they are: `learn` moves them.
+        Codebooks stay as they are: `learn` moves them. In training and evaluation mode alike.
         """
         # EXERCISE 4.25: layer by layer on the residual; then one straight-through (needs 4.22)
         # TODO: your code here (the reference takes 8 lines)

@@ -33,7 +33,7 @@ def valid_starts(done: np.ndarray, length: int) -> np.ndarray:
 
     done     the episode ends with this row: it may be the last one of a window, never an earlier.
              What follows the last end is an episode too, whose end has not come yet
-    return   `starts`, the first rows of all such windows, in rising order; windows overlap
+    return   `starts`, an array: the first rows of all such windows, in rising order; they overlap
     errors   ValueError, where no episode is long enough
     """
     # EXERCISE 4.26: `starts`: count the ends before each row; a window has none before its last row
@@ -49,8 +49,9 @@ def split_by_episode(done: np.ndarray, share: float = 0.1) -> np.ndarray:
     """Which rows are held out: those of the last episodes. (N,) bool → (N,) bool
 
     done     the episode ends with this row; what follows the last end is an episode too
-    share    of the episodes, however long they are: rounded down, but one at least
-    return   True in all rows of the held-out episodes
+    share    of the episodes, however long they are: rounded down, but one at least, even if it is
+             the only one
+    return   an array, True in all rows of the held-out episodes
 
     Windows that overlap are near copies. With some of them held out, a model that learned its
     episodes by heart would look as if it understood them.

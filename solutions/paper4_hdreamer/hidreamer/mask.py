@@ -58,8 +58,9 @@ def reachable(mask: Tensor, layers: int) -> Tensor:
     """From which positions information can have arrived after some layers of attention.
 
     mask     (N, N) bool   [q, k]: what one layer may see; every position sees itself. N may be
-             hundreds, and so may be the number of ways from one position to another
-    layers   1 or more
+             hundreds
+    layers   1 or more, hundreds too. Ways from one position to another are then more than any
+             float32 or int64 can count: ask after each layer whether there is one
     return   (N, N) bool   [q, k]: the output at q can depend on the input at k
     """
     # EXERCISE 4.29: a boolean matrix product for each layer

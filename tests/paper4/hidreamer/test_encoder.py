@@ -78,6 +78,27 @@ def candidates_of_three_games(code):
     yield "game, episode, step after the call", [x.tolist() for x in numbers], [*BOTH, STEPS]
 
 
+# All others at step 32600 or 32856; then 24 moments of one episode.
+MANY = [(i % 3, (0, 1, 10, 60, 100, 1000)[i // 3 % 6], 32600 + 256 * (i // 18)) for i in range(36)]
+MANY += [(1, 7, 32600 + 5 * i % 29) for i in range(24)]
+
+
+@check(
+    "4.20",
+    "numbers may be large: no two episodes become one, and no step is rounded",
+    "60 pairs: episodes 0 1 10 60 100 1000 of games 0 to 2, each at steps 32600 and 32856; 24 "
+    "moments of episode 7 of game 1, steps 32600 to 32628; margin 8",
+)
+def candidates_of_large_numbers(code):
+    numbers = [list(x) for x in zip(*MANY, strict=True)]
+    got, want = masked(code, *numbers, 8), candidates(*numbers, 8)
+    yield "shape", tuple(got.shape), (60, 60)
+    if tuple(got.shape) != (60, 60):
+        return
+    wrong = [[i, j] for i, row in enumerate(want) for j in range(60) if bool(got[i, j]) != row[j]]
+    yield "pairs [i, j] that are wrong", wrong, []
+
+
 # --- 4.21 info_nce --------------------------------------------------------------------------------
 
 B, E = 5, 3
@@ -172,6 +193,8 @@ def masked_pairs(code):
     anchor, partner = (unit(4, E, phase=p).requires_grad_() for p in (3.0, 4.0))
     before = [x.detach().clone() for x in (anchor, partner, mask)]
     loss = loss_of(code, anchor, partner, mask, 0.4)
+    rows = [x.tolist() for x in (anchor, partner)]
+    yield "loss, a mean over all 4", loss, info_nce(*rows, mask.tolist(), 0.4)
     found = gradients(loss, anchor, partner)
     yield "gradient to the last anchor", found[0][3], [0.0] * E, 1e-12
     yield "gradient to the last partner", found[1][3], [0.0] * E, 1e-12
@@ -182,6 +205,19 @@ def masked_pairs(code):
     now = zip(["anchor", "partner", "candidates"], (anchor, partner, mask), before, strict=True)
     unequal = [name for name, new, old in now if not torch.equal(new, old)]
     yield "inputs that were changed by the calls", unequal, []
+
+
+@check(
+    "4.21",
+    "who is sure and wrong loses 2 ÷ temperature, in float32 too",
+    "anchors [1 0] [-1 0], partners the other way round; temperatures .1 and .01: log(1 + e^20) "
+    "and log(1 + e^200)",
+)
+def sure_and_wrong(code):
+    anchor = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    for t in (0.1, 0.01):
+        want = 2 / t + math.log(1 + math.exp(-2 / t))
+        yield f"loss, temperature {t:g}", loss_of(code, anchor, -anchor, everyone(2), t), want
 
 
 @check("4.21", "a scalar of the inputs' kind", "5 irregular pairs, float32 and float64")

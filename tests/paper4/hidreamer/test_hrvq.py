@@ -6,7 +6,7 @@ appendix A.1; residual layers: Zeghidour et al. 2021, arXiv:2107.03312.
 
 import torch
 
-from course.checks import check
+from course.checks import check, draws
 from tests.numbers import F64, gradients, irregular
 from tests.paper4.hidreamer.oracle_hrvq import followed, nearest, perplexity, quantised
 
@@ -68,6 +68,21 @@ def nearest_of_irregular_numbers(code):
     yield "of a single code", code.hidreamer.hrvq.assign(x[:3], codes[:1]), [0, 0, 0]
 
 
+@check(
+    "4.22",
+    "small differences count, and so do codes that have moved since the last call",
+    "codes [1 .5] [1 1/64, .5]; x = [1 7/1024, .5] and [1 9/1024, .5], float32; the codes in the "
+    "other order; then [4 .5] [1 .5] in the place of the first ones",
+)
+def near_and_moved(code):
+    codes = torch.tensor([[1.0, 0.5], [1 + 1 / 64, 0.5]])
+    x = torch.tensor([[1 + 7 / 1024, 0.5], [1 + 9 / 1024, 0.5]])
+    yield "numbers", code.hidreamer.hrvq.assign(x, codes), [0, 1]
+    yield "of codes in the other order", code.hidreamer.hrvq.assign(x, codes.flip(0)), [1, 0]
+    codes.copy_(torch.tensor([[4.0, 0.5], [1.0, 0.5]]))
+    yield "after the codes have moved", code.hidreamer.hrvq.assign(x, codes), [1, 1]
+
+
 # --- 4.23 perplexity ------------------------------------------------------------------------------
 
 
@@ -124,11 +139,22 @@ def shapes_of_tokens(code):
     yield "tokens after the calls", tokens, before
 
 
+@check(
+    "4.23",
+    "thousands of tokens, of which some are rare",
+    "4028 tokens of 5 codes: 0 3000 times, 1 1000 times, 2 once, 4 27 times",
+)
+def many_tokens(code):
+    counts = [3000, 1000, 1, 0, 27]
+    tokens = [k for k, count in enumerate(counts) for _ in range(count)]
+    yield "perplexity", effective(code, tokens, 5), perplexity(counts)
+
+
 # --- 4.24 follow ----------------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def book_of(code, size, total, rate=0.01, eps=1e-5, dtype=F64):
+def book_of(code, size, total, rate=0.01, eps=1e-5, dtype=F32):
     """A codebook with these averages; its codes are wrong until it follows."""
     size, total = (torch.as_tensor(x, dtype=dtype) for x in (size, total))
     book = code.hidreamer.hrvq.Codebook(*total.shape, rate, eps).to(dtype)
@@ -146,15 +172,17 @@ def state(book) -> list:
     "sizes and totals go a quarter of the way to the batch's counts and sums; a code is its total "
     "÷ its smoothed size",
     "rate 1/4, ε = 1/2; sizes 2 1 4, totals [2 4] [3 -1] [0 8]; x = [1 2] [3 0] [5 -4] with codes "
-    "0 2 0. So Σ size = 6, and smoothed sizes are (size + 1/2) · 6 / 7.5 = 2 1 3",
+    "0 2 0. So Σ size = 6, and smoothed sizes are (size + 1/2) · 6 / 7.5 = 2 1 3. In training and "
+    "in evaluation mode",
 )
 def follow_by_hand(code):
-    book = book_of(code, [2.0, 1, 4], [[2.0, 4], [3, -1], [0, 8]], 0.25, 0.5)
-    x = torch.tensor([[1.0, 2], [3, 0], [5, -4]], dtype=F64)
-    book.follow(x, torch.tensor([0, 2, 0]))
-    yield "size", book.size, [2.0, 0.75, 3.25]
-    yield "total", book.total, [[3.0, 2.5], [2.25, -0.75], [0.75, 6.0]]
-    yield "codes", book.codes, [[1.5, 1.25], [2.25, -0.75], [0.25, 2.0]]
+    for mode in ("training", "evaluation"):
+        book = book_of(code, [2.0, 1, 4], [[2.0, 4], [3, -1], [0, 8]], 0.25, 0.5)
+        x = torch.tensor([[1.0, 2], [3, 0], [5, -4]])
+        book.train(mode == "training").follow(x, torch.tensor([0, 2, 0]))
+        yield f"size, {mode}", book.size, [2.0, 0.75, 3.25]
+        yield f"total, {mode}", book.total, [[3.0, 2.5], [2.25, -0.75], [0.75, 6.0]]
+        yield f"codes, {mode}", book.codes, [[1.5, 1.25], [2.25, -0.75], [0.25, 2.0]]
 
 
 @check(
@@ -166,10 +194,11 @@ def follow_by_hand(code):
 def follow_of_irregular_numbers(code):
     for rate, eps in ((0.01, 1e-5), (0.3, 0.2)):
         size, total = 2 + irregular(5, phase=1.0), 3 * irregular(5, 3, phase=2.0)
-        book, expected = book_of(code, size, total, rate, eps), (size.tolist(), total.tolist())
+        book = book_of(code, size, total, rate, eps)
+        expected = book.size.tolist(), book.total.tolist()
         batches = [[0, 1, 1, 3, 0, 1, 2, 1, 0], [2, 2, 3, 2], [1]]
         for i, tokens in enumerate(batches):
-            x = irregular(len(tokens), 3, phase=3.0 + i)
+            x = irregular(len(tokens), 3, phase=3.0 + i, dtype=F32)
             book.follow(x, torch.tensor(tokens))
             *expected, codes = followed(*expected, x.tolist(), tokens, rate, eps)
             for (name, got), want in zip(state(book), (*expected, codes), strict=True):
@@ -183,7 +212,7 @@ def follow_of_irregular_numbers(code):
     "rate 0: nothing moves but the codes, to total ÷ size",
 )
 def follow_at_extremes(code):
-    x = torch.tensor([[1.0, 2], [3, 6], [5, -4]], dtype=F64)
+    x = torch.tensor([[1.0, 2], [3, 6], [5, -4]])
     book = book_of(code, [0.0] * 3, [[0.0] * 2] * 3, 1.0)
     book.follow(x, torch.tensor([0, 0, 2]))
     yield "size", book.size, [2.0, 0, 1]
@@ -201,7 +230,7 @@ def follow_at_extremes(code):
     "irregular numbers with a gradient, float32; K = 4, E = 3, N = 6, rate .2",
 )
 def follow_keeps(code):
-    book = book_of(code, [1.0, 2, 1, 3], irregular(4, 3, phase=1.0, dtype=F32), 0.2, dtype=F32)
+    book = book_of(code, [1.0, 2, 1, 3], irregular(4, 3, phase=1.0, dtype=F32), 0.2)
     x, tokens = irregular(6, 3, phase=5.0, dtype=F32), torch.tensor([3, 0, 0, 2, 3, 3])
     size, total, *_ = (numbers.tolist() for _, numbers in state(book))
     want = followed(size, total, x.tolist(), tokens.tolist(), 0.2, 1e-5)
@@ -266,12 +295,14 @@ def two_layers_by_hand(code):
 @check(
     "4.25",
     "the Jacobian of the result is the identity: not 0, not once for each layer",
-    "irregular numbers: N = 5, E = 4, K = 6, and 3 layers, then 1; the loss is quantised·w",
+    "irregular numbers: N = 5, E = 4, K = 6, and 4 layers, then 1 in evaluation mode; the loss is "
+    "quantised·w",
 )
 def straight_through(code):
-    for layers in (3, 1):
+    for layers in (4, 1):
         books, z = irregular_books(layers), irregular(5, 4, phase=1.0).requires_grad_()
-        quantised, tokens, _ = hrvq_of(code, books)(z)
+        with draws(normal=1.5, uniform=0.9):  # no answer hangs on them
+            quantised, tokens, _ = hrvq_of(code, books).train(layers > 1)(z)
         sums, numbers, _ = expected_of(z, books)
         yield f"quantised, {layers} layers", quantised, sums
         yield f"tokens, {layers} layers", tokens, numbers
@@ -282,18 +313,23 @@ def straight_through(code):
 @check(
     "4.25",
     "every layer's commitment pulls z towards its codes, with 2 (residual - code) / (N E)",
-    "irregular numbers: N = 5, E = 4, K = 6, 3 layers; one commitment after the other",
+    "irregular numbers: N = 5, E = 4, K = 6, 3 layers; one commitment after the other, in training "
+    "and in evaluation mode",
 )
 def commitment_of_every_layer(code):
-    books, z = irregular_books(3), irregular(5, 4, phase=1.0).requires_grad_()
-    _, _, commitment = hrvq_of(code, books)(z)
-    _, _, left = expected_of(z, books)
-    yield "commitment", commitment, [square_mean(rows) for rows in left]
-    if tuple(commitment.shape) != (3,):
-        return
-    for i, rows in enumerate(left):
-        want = [[2 * v / 20 for v in row] for row in rows]
-        yield f"gradient of layer {i + 1}'s to z", gradients(commitment[i], z)[0], want
+    for mode in ("training", "evaluation"):
+        books, z = irregular_books(3), irregular(5, 4, phase=1.0).requires_grad_()
+        model = hrvq_of(code, books).train(mode == "training")
+        _, _, commitment = model(z)
+        _, _, left = expected_of(z, books)
+        yield f"commitment, {mode}", commitment, [square_mean(rows) for rows in left]
+        if not isinstance(commitment, torch.Tensor) or tuple(commitment.shape) != (3,):
+            yield f"is it a tensor (3,), {mode}?", False, True
+            return
+        for i, rows in enumerate(left):
+            want = [[2 * v / 20 for v in row] for row in rows]
+            yield f"gradient of layer {i + 1}'s to z, {mode}", gradients(commitment[i], z)[0], want
+        yield "do codes want a gradient?", any(x.requires_grad for x in model.buffers()), False
 
 
 @check(

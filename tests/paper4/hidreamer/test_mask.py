@@ -143,6 +143,23 @@ def masks_of_some_positions(code):
     yield "keys after the calls", key, [5, 8, 10]
 
 
+@check(
+    "4.28",
+    "steps may be many, and a position of long ago is seen like one of the step before",
+    "keys: all positions of 600 steps; queries: those of the last step, then those of step 99",
+)
+def masks_of_many_steps(code):
+    key = torch.arange(2400)
+    for rule in RULES:
+        for first in (2396, 396):
+            query = torch.arange(first, first + 4)[:, None]
+            rows = code.hidreamer.mask.allowed(query, key, rule).tolist()
+            for q, row in zip(range(first, first + 4), rows, strict=False):
+                wrong = [k for k in range(2400) if bool(row[k]) != oracle.sees(q, k, rule)]
+                what = f"keys that are wrong for {oracle.name(q)}, {rule}: how many, the first ones"
+                yield what, [len(wrong), wrong[:5]], [0, []]
+
+
 # --- 4.29 reachable -------------------------------------------------------------------------------
 
 # Edges of a graph without a pattern, query → keys, besides each position's own.
@@ -216,6 +233,17 @@ def reach_by_many_ways(code):
             [row.count("#") for row in rows[:-1]],
             [1] + [2] * 256,
         )
+
+
+@check(
+    "4.29",
+    "however many layers there are: what is reached does not become too much to count, nor too "
+    "little",
+    "33 positions, each sees itself and all before it; 300 layers, so up to 10^43 ways",
+)
+def reach_in_many_layers(code):
+    rows = reach(code, torch.ones(33, 33).tril().bool(), 300)
+    yield "how many each reaches", [row.count("#") for row in rows], list(range(1, 34))
 
 
 @check("4.29", "bool, and the mask stays as it is", "the same 7 positions; 1 to 3 layers")

@@ -23,6 +23,8 @@ def random_ends(seed: int) -> np.ndarray:
 
 def kind(values) -> str:
     """int or float or bool, of whatever size."""
+    if not isinstance(values, np.ndarray):
+        return f"no array but {type(values).__name__}"
     return {"i": "int", "u": "int", "f": "float", "b": "bool"}.get(values.dtype.kind, "other")
 
 
@@ -110,13 +112,28 @@ def too_long_a_window(code):
     yield "windows of 3 rows where there are 3", starts(code, ends(rest=3), 3), [0]
 
 
-@check("4.26", "row numbers in an array, and `done` stays as it is", "episodes of 2, 4 and 3 rows")
+@check(
+    "4.26",
+    "many rows, many ends",
+    "80000 rows with one end, in row 39998, and windows of 40000; 300 rows that are all ends, and "
+    "windows of 257",
+)
+def windows_of_many_rows(code):
+    yield "first rows of 40000", starts(code, np.arange(80000) == 39998, 40000), [39999, 40000]
+    yield "first rows of 257", starts(code, ends(*[1] * 300), 257), "ValueError"
+
+
+@check(
+    "4.26",
+    "row numbers in an array, and `done` stays as it is",
+    "episodes of 2, 4 and 3 rows, and 2 of one that has not ended",
+)
 def windows_are_row_numbers(code):
-    done = ends(2, 4, 3)
+    done = ends(2, 4, 3, rest=2)
     got = code.hidreamer.tokens.valid_starts(done, 2)
-    yield "numbers", got, [0, 2, 3, 4, 6, 7]
+    yield "numbers", got, [0, 2, 3, 4, 6, 7, 9]
     yield "type", kind(got), "int"
-    yield "done after the call", done, ends(2, 4, 3)
+    yield "done after the call", done, ends(2, 4, 3, rest=2)
 
 
 # --- 4.27 split_by_episode ------------------------------------------------------------------------
@@ -145,13 +162,16 @@ def the_last_of_five_episodes(code):
 @check(
     "4.27",
     "one episode at least is held out",
-    "15 rows, episodes of 3 1 4 2 5 rows, share 0 and 0.15; the last episode of one row, share 0.3",
+    "15 rows, episodes of 3 1 4 2 5 rows, share 0 and 0.15; the last episode of one row, share "
+    "0.3; a single episode of 4 rows; one of 3 that has not ended",
 )
 def one_episode_at_least(code):
     for share in (0.0, 0.15):
         got = held_out(code, ends(3, 1, 4, 2, 5), share)
         yield f"held out, share {share}", got, [0] * 10 + [1] * 5
     yield "held out, last episode of one row", held_out(code, ends(4, 2, 1), 0.3), [0] * 6 + [1]
+    yield "held out of a single episode", held_out(code, ends(4)), [1] * 4
+    yield "of a single one that has not ended", held_out(code, ends(rest=3)), [1] * 3
 
 
 @check(
@@ -184,11 +204,24 @@ def splits_of_random_episodes(code):
 @check(
     "4.27",
     "True or False for each row, and `done` stays as it is",
-    "episodes of 2, 4 and 3 rows, share 0.7",
+    "episodes of 2, 4 and 3 rows, and 1 row of one that has not ended, share 0.8",
 )
 def a_split_says_yes_or_no(code):
-    done = ends(2, 4, 3)
-    got = code.hidreamer.tokens.split_by_episode(done, 0.7)
+    done = ends(2, 4, 3, rest=1)
+    got = code.hidreamer.tokens.split_by_episode(done, 0.8)
     yield "type", kind(got), "bool"
-    yield "held out", got, [False] * 2 + [True] * 7
-    yield "done after the call", done, ends(2, 4, 3)
+    yield "held out", got, [False] * 2 + [True] * 8
+    yield "done after the call", done, ends(2, 4, 3, rest=1)
+
+
+@check(
+    "4.27",
+    "half of the episodes, all of them, half of very many",
+    "4 episodes of 2 rows, shares 1/2 and 1; 600 episodes of one row, share 1/2",
+)
+def halves_and_wholes(code):
+    for share, rows in ((0.5, 4), (1.0, 8)):
+        got = held_out(code, ends(2, 2, 2, 2), share)
+        yield f"held out, share {share}", got, [0] * (8 - rows) + [1] * rows
+    got = held_out(code, ends(*[1] * 600), 0.5)
+    yield "held out of 600 episodes", got, [0] * 300 + [1] * 300

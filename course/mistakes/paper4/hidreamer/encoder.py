@@ -97,6 +97,29 @@ MISTAKES = {
             "you allow every pair with the same step: only one's own place in the batch is one's "
             "partner",
         ),
+        (
+            OTHER,
+            "(100 * game + episode)[:, None] != 100 * game + episode",
+            "you join game and episode to one number, which several pairs of them share: episode "
+            "100 of a game is not episode 0 of the next one",
+        ),
+        (
+            FAR,
+            "torch.cdist(step[:, None].float(), step[:, None].float()) >= margin",
+            "you ask torch.cdist: for many pairs it subtracts squares, in which small distances of "
+            "large steps are lost. Subtract the integers",
+        ),
+        (
+            FAR,
+            "(step[:, None].half() - step.half()).abs() >= margin",
+            "you make 16-bit floats of steps: above 2048 these leave numbers out. Subtract the "
+            "integers",
+        ),
+        (
+            FAR,
+            "(step[:, None].to(torch.int8) - step.to(torch.int8)).abs() >= margin",
+            "you make 8-bit integers of steps: 256 steps away is then no distance",
+        ),
     ],
     "4.21": [
         (
@@ -212,6 +235,32 @@ MISTAKES = {
             "torch.eye(len(own)).to(scores))",
             "you ask yes or no of each pair by itself: one right answer competes with all others "
             "of its row, in a softmax",
+        ),
+        (
+            BOTH,
+            "-0.5 * (scores.softmax(1).diag().log() + scores.softmax(0).diag().log()).mean()",
+            "you take the logarithm of a share, which for who is sure and wrong is 0 in float32: "
+            "the loss is infinite. log_softmax or cross_entropy does both at once",
+        ),
+        (
+            BOTH,
+            "-0.5 * sum(scores.softmax(i).diag().clamp(min=1e-6).log() for i in (0, 1)).mean()",
+            "you keep shares above a small number: who is sure and wrong then loses too little, "
+            "and gets no gradient",
+        ),
+        (
+            "return " + BOTH,
+            "some = candidates.sum(1) > 1\n"
+            "    if not some.any():\n"
+            "        return 0.0 * scores.diag().sum()\n"
+            "    scores, own = scores[some][:, some], own[: int(some.sum())]\n"
+            "    return " + BOTH,
+            "you leave out pairs that have no other candidate: they add 0 to a mean over all pairs",
+        ),
+        (
+            ANSWER,
+            ANSWER.replace("/ temperature)", "/ max(temperature, 0.05))"),
+            "you do not let the temperature fall below a number of your own",
         ),
     ],
 }

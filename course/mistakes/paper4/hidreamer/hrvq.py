@@ -33,8 +33,8 @@ MISTAKES = {
         (
             NEAREST,
             "    return (x @ codes.T).argmax(-1)\n",
-            "you take the largest product: that prefers long codes. The distance has their own "
-            "squares too",
+            "you take the largest product: that prefers long codes. The distance has each code's "
+            "own square too",
         ),
         (
             NEAREST,
@@ -100,7 +100,21 @@ MISTAKES = {
         (
             ".argmin(-1)",
             ".argmin(-1).to(x.dtype)",
-            "your numbers are of the dtype of x: they are int64",
+            "your numbers are of another dtype, such as that of x: they are int64",
+        ),
+        (
+            NEAREST,
+            "    if not hasattr(assign, 'squares'):\n"
+            "        assign.squares = codes.square().sum(-1)\n"
+            "    return (assign.squares[: len(codes)] - 2 * x @ codes.T).argmin(-1)\n",
+            "you keep the squares of an earlier call: codes move with every batch, and each layer "
+            "has its own",
+        ),
+        (
+            NEAREST,
+            "    distance = codes.half().square().sum(-1) - 2 * x.half() @ codes.half().T\n"
+            "    return distance.argmin(-1)\n",
+            "you compute in 16 bits: of codes that are almost equally near it is not the nearest",
         ),
     ],
     "4.23": [
@@ -178,7 +192,24 @@ MISTAKES = {
         (
             EFFECTIVE,
             "(-(share * share.log()).sum()).exp()",
-            "you return a tensor: it is a Python float",
+            "you return a tensor or a number of NumPy's: it is a Python float",
+        ),
+        (
+            SHARE,
+            SHARE.replace(" /", ".byte() /"),
+            "you count in 8 bits: 256 tokens of the same code are 0 again",
+        ),
+        (
+            SHARE,
+            "torch.zeros(count, dtype=torch.half).index_add_("
+            "0, tokens.flatten(), torch.ones(tokens.numel(), dtype=torch.half)).float() / "
+            "tokens.numel()",
+            "you count in 16-bit floats: these stop at 2048, where 1 more is rounded off",
+        ),
+        (
+            "share[share > 0]",
+            "share[share > 0.01]",
+            "you leave out rare codes: only those that do not occur at all add nothing",
         ),
     ],
     "4.24": [
@@ -295,13 +326,18 @@ MISTAKES = {
             SMOOTH.replace("self.eps", "1e-5"),
             "you write ε into the code: it is `self.eps`",
         ),
+        (
+            SIZES,
+            "if not self.training:\n            return\n        " + SIZES,
+            "in evaluation mode you move nothing: codebooks follow whenever they are asked to",
+        ),
     ],
     "4.25": [
         (
             LEFT,
             "rest, total = rest - (rest + (code - rest).detach()), total + code",
-            "you subtract from the residual a code that carries the residual's gradient: what is "
-            "left has none, so commitments after the first layer pull at nothing",
+            "after the first layer your residual has no gradient: it is detached, or less a code "
+            "that carries it straight through. So later commitments pull at nothing",
         ),
         (
             LAST,
@@ -411,6 +447,33 @@ MISTAKES = {
             THROUGH,
             "return torch.stack(tokens, -1), z + (total - z).detach(), torch.stack(commitment)",
             "you return the tokens first: quantised, tokens, commitment",
+        ),
+        (
+            THROUGH,
+            "if not self.training:\n            return total, "
+            "torch.stack(tokens, -1), torch.stack(commitment)\n        " + THROUGH,
+            "in evaluation mode no gradient comes through: both modes are alike",
+        ),
+        (
+            THROUGH,
+            "if not self.training:\n            commitment = [x.detach() for x in commitment]\n"
+            "        " + THROUGH,
+            "in evaluation mode your commitments have no gradient: both modes are alike",
+        ),
+        (
+            "in self.books:",
+            "in self.books[:3]:",
+            "you take three layers, however many there are",
+        ),
+        (
+            "book.codes[token].detach()",
+            "book.codes.requires_grad_()[token]",
+            "you make the codes ask for a gradient: `learn` moves them, no optimiser",
+        ),
+        (
+            "return z + (total - z).detach(),",
+            "return z + (total - z).detach() + (z - total).detach() * torch.randn_like(z),",
+            "you add noise in the place of the error: the value is the sum of the codes itself",
         ),
     ],
 }

@@ -168,6 +168,21 @@ MISTAKES = {
             .replace('"x"', '"strict"'),
             "you exchange the rules `brief` and `strict`",
         ),
+        (
+            PLACES,
+            "query.byte() // SLOTS, query % SLOTS, key.byte() // SLOTS, key % SLOTS",
+            "you compute in 8 bits: position 256 is then 0 again",
+        ),
+        (
+            PLACES,
+            "query.half() // SLOTS, query.half() % SLOTS, key.half() // SLOTS, key.half() % SLOTS",
+            "you compute in 16-bit floats: above 2048 these leave positions out",
+        ),
+        (
+            "before, same = t_k < t_q",
+            "before, same = (t_k < t_q) & (t_q - t_k < 8)",
+            "you see some steps back only: all earlier steps count alike",
+        ),
     ],
     "4.29": [
         (
@@ -267,6 +282,22 @@ MISTAKES = {
             LAYERS.replace("return found", "return found | found.T"),
             "you forget that edges have a direction: that k reaches q does not mean that q "
             "reaches k",
+        ),
+        (
+            LAYERS,
+            "    return torch.linalg.matrix_power(mask.float(), layers) > 0\n",
+            "you count the ways through all layers: they become too many for any number. Ask after "
+            "each layer whether there is one",
+        ),
+        (
+            LAYERS,
+            "    share = mask.float() / mask.sum(1, keepdim=True)\n"
+            "    found = share\n"
+            "    for _ in range(layers - 1):\n"
+            "        found = found @ share\n"
+            "    return found > 0\n",
+            "you multiply shares of attention: after many layers they are too small for float32. "
+            "Ask after each layer whether there is a way",
         ),
     ],
 }

@@ -99,6 +99,26 @@ MISTAKES = {
             "np.cumsum(done, out=done)",
             "you write the sums into the caller's `done`: make a new array",
         ),
+        (
+            "ends = np.concatenate",
+            "done[-1] = True\n    ends = np.concatenate",
+            "you write an end into the last row of the caller's `done`: that episode goes on",
+        ),
+        (
+            CHOICE,
+            CHOICE + ".astype(np.int16)",
+            "your integers are too small: rows may be many, 8 or 16 bits do not hold their numbers",
+        ),
+        (
+            CHOICE,
+            CHOICE + ".tolist()",
+            "you return a list: it is an array",
+        ),
+        (
+            "np.cumsum(done)",
+            "np.cumsum(done, dtype=np.uint8)",
+            "you count ends in 8 bits: 256 of them are 0 again",
+        ),
     ],
     "4.27": [
         (
@@ -203,6 +223,32 @@ MISTAKES = {
             f"return {HELD}",
             "return np.unique(episode) >= count - max(1, int(count * share))",
             "you return one value for each episode: there is one for each row",
+        ),
+        (
+            "episode = np.cumsum",
+            "done[-1] = True\n    episode = np.cumsum",
+            "you write an end into the last row of the caller's `done`: that episode goes on",
+        ),
+        (
+            "max(1, int(count * share))",
+            "min(max(1, int(count * share)), count - 1)",
+            "you always keep an episode back: of a single one, and with a share of 1, all rows are "
+            "held out",
+        ),
+        (
+            f"return {HELD}",
+            f"if not done.any():\n        return done.copy()\n    return {HELD}",
+            "where no episode has ended you hold out nothing: all rows are one episode",
+        ),
+        (
+            "np.cumsum(done) - done",
+            "(np.cumsum(done) - done).astype(np.int8)",
+            "you number episodes in 8 bits: there may be more",
+        ),
+        (
+            "int(count * share)",
+            "int(count * share - 1e-6)",
+            "you hold out too little where the share is a whole number of episodes: half of 4 is 2",
         ),
     ],
 }
