@@ -54,13 +54,13 @@ def features_by_hand(code):
 @check(
     "4.36",
     "tokens may have any leading dimensions: (..., 3) becomes (..., F)",
-    "7 irregular codes of 4 units a level; tokens of shapes (3,), (5, 3), (3, 3), (2, 6, 3), "
-    "(3, 3, 3); float32 and float64",
+    "7 irregular codes of 4 units a level; tokens of shapes (3,), (5, 3), (3, 3), (1, 3), "
+    "(2, 6, 3), (3, 3, 3), (1, 1, 3); float32 and float64",
 )
 def features_of_many_tokens(code):
     codes = irregular(3, 7, 4)
     features = features_of(code, codes)
-    for shape in ((3,), (5, 3), (3, 3), (2, 6, 3), (3, 3, 3)):
+    for shape in ((3,), (5, 3), (3, 3), (1, 3), (2, 6, 3), (3, 3, 3), (1, 1, 3)):
         tokens = (torch.arange(math.prod(shape)) ** 2 + 1).view(shape) % 7
         before = tokens.tolist()
         rows = [
@@ -284,19 +284,23 @@ def first_epoch(code):
     "4.39",
     "clipping takes the gradient where a good action is likelier by more than 1 + clip, or a bad "
     "one less likely than 1 - clip; not where there is something to make good",
-    "one dream of six states; ratios [.6 1.1 1.5 .6 .9 1.5], advantage [2 2 2 -2 -2 -2], weight "
-    "irregular, entropy_scale 0, clip 0.2 by default",
+    "one dream of eight states; ratios [.6 1.1 1.5 .6 .9 1.5 .1 8], advantage [2 2 2 -2 -2 -2 2 "
+    "-2], weight irregular, entropy_scale 0, clip 0.2 by default",
 )
 def which_side_is_clipped(code):
-    logits, legal, action, _, weight = states(1, 6, 5)
-    advantage = double([[2.0, 2.0, 2.0, -2.0, -2.0, -2.0]])
-    ratios = double([[0.6, 1.1, 1.5, 0.6, 0.9, 1.5]])
+    logits, legal, action, _, weight = states(1, 8, 5)
+    advantage = double([[2.0, 2.0, 2.0, -2.0, -2.0, -2.0, 2.0, -2.0]])
+    ratios = double([[0.6, 1.1, 1.5, 0.6, 0.9, 1.5, 0.1, 8.0]])
     logits.requires_grad_()
     log_policy = policy_of(logits, legal)
     before = log_policy.detach().gather(-1, action[..., None])[..., 0] - ratios.log()
     got = part(code).ppo_loss(log_policy, before, action, advantage, weight, 0.0)
     [slope] = gradients(got, logits)
-    yield "states with a gradient", slope.any(-1), [[True, True, False, False, True, True]]
+    yield (
+        "states with a gradient",
+        slope.any(-1),
+        [[True, True, False, False, True, True, True, True]],
+    )
     lists = [x.tolist() for x in (action, advantage, weight)]
     loss, slopes = oracle.policy_loss(rows_of(logits, legal), *lists, 0.0, before.tolist())
     yield "loss", got, loss

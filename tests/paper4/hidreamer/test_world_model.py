@@ -147,7 +147,9 @@ def attention_by_hand(code):
     yield "a row alone", block.attention(x[:, 1:], yes("#"), None), [[second]]
 
 
-MASK = yes("#....", "##...", ".##..", "#..##", "#.#.#")  # any mask in which each row sees something
+def any_mask():
+    """One in which each row sees something; a new one for every call, for code may change it."""
+    return yes("#....", "##...", ".##..", "#..##", "#.#.#")
 
 
 @check(
@@ -159,23 +161,26 @@ MASK = yes("#....", "##...", ".##..", "#..##", "#.#.#")  # any mask in which eac
 def heads_by_themselves(code):
     numbers = irregular(2, 5, 6, phase=2.0)
     block, x = block_of(code), numbers.clone().requires_grad_()
-    got, p = block.attention(x, MASK, None), of_attention(block)
+    mask, rows = any_mask(), any_mask().tolist()
+    got, p = block.attention(x, mask, None), of_attention(block)
     yield "shape", tuple(got.shape), (2, 5, 6)
-    expected = [slow.attention(row, MASK.tolist(), p, 3) for row in numbers.tolist()]
+    expected = [slow.attention(row, rows, p, 3) for row in numbers.tolist()]
     yield "results", got, expected
     if got.shape != x.shape:
         return
     seen = []
     for q in range(5):
         [slope] = gradients(got[0, q].sum(), x)
-        seen.append([k for k in range(5) if slope[0, k].any()])
+        seen.append([k for k in range(5) if slope[0, k].abs().max() > 1e-12])
     yield "rows that each row depends on", seen, [[0], [0, 1], [1, 2], [0, 3, 4], [0, 2, 4]]
     yield "is x as it was?", torch.equal(x, numbers), True
+    yield "the mask after the call", mask, rows
     for heads in (1, 2):
         block = block_of(code, heads=heads)
-        expected = [slow.attention(row, MASK.tolist(), p, heads) for row in numbers.tolist()]
-        yield f"results, number of heads: {heads}", block.attention(numbers, MASK, None), expected
-    narrow = block_of(code, dtype=F32).attention(numbers.float(), MASK, None)
+        expected = [slow.attention(row, rows, p, heads) for row in numbers.tolist()]
+        got = block.attention(numbers, any_mask(), None)
+        yield f"results, number of heads: {heads}", got, expected
+    narrow = block_of(code, dtype=F32).attention(numbers.float(), any_mask(), None)
     yield "dtype for float32", str(narrow.dtype), "torch.float32"
 
 
@@ -187,12 +192,12 @@ def heads_by_themselves(code):
 def gradient_of_attention(code):
     block, rows = block_of(code), irregular(5, 6, phase=2.0)
     x, w, p = rows[None].clone().requires_grad_(), irregular(6, phase=8.0), of_attention(block)
-    got = block.attention(x, MASK, None)[0, 3] @ w
+    got = block.attention(x, any_mask(), None)[0, 3] @ w
     names, parameters = zip(*block.named_parameters(), strict=True)
 
     def loss(i: int, row: list) -> float:
         numbers = rows.tolist()
-        read = slow.attention([*numbers[:i], row, *numbers[i + 1 :]], MASK.tolist(), p, 3)
+        read = slow.attention([*numbers[:i], row, *numbers[i + 1 :]], any_mask().tolist(), p, 3)
         return sum(a * b for a, b in zip(read[3], w.tolist(), strict=True))
 
     [slope] = gradients(got, x)
@@ -202,6 +207,25 @@ def gradient_of_attention(code):
     trained = zip(names, gradients(got, *parameters), strict=True)
     found = sorted(name for name, slope in trained if slope.any())
     yield "what is trained", found, ["out.bias", "out.weight", "qkv.bias", "qkv.weight"]
+
+
+@check(
+    "4.31",
+    "scores of any size: softmax needs their differences, and what is hidden counts for nothing, "
+    "however large its score",
+    "one head, D = 4, float32; row 0 has the key -k and the value 8, row 1 the key k and the value "
+    "4; the query is [2 0 0 0], k = 1000",
+)
+def scores_of_any_size(code):
+    weight = [[0.0] * 4 for _ in range(12)]
+    weight[4][:2], weight[8][:2] = [-1000.0, 1000.0], [8.0, 4.0]
+    out = [[1.0, 0.0, 0.0, 0.0]] + [[0.0] * 4] * 3
+    numbers = {"qkv.weight": weight, "qkv.bias": [2.0] + [0.0] * 11, "out.weight": out}
+    block = put(code.world_model.Block(sizes(code, width=4, heads=1), 0), numbers).eval()
+    x = torch.eye(4)[None, :2]
+    low, high = ([n, 0.0, 0.0, 0.0] for n in (8.0, 4.0))
+    yield "both read both rows", block.attention(x, yes("##", "##"), None), [[high, high]]
+    yield "each reads itself", block.attention(x, yes("#.", ".#"), None), [[low, high]]
 
 
 def cache_of(code, batch: int, room: int, dtype=F64, **others):
@@ -249,11 +273,11 @@ def attention_with_a_cache(code):
     "in any portions: what a transformer makes of new positions and its cache is what it makes "
     "of all at once",
     "irregular parameters, 2 blocks, rule brief, 8 positions in portions of 8 | 1 each | 3 1 4, "
-    "float64; then one position more than there is room",
+    "float32; then one position more than there is room",
 )
 def portions(code):
-    model = strong(code.world_model.Transformer(sizes(code)).double()).eval()
-    x = irregular(2, 8, 6, phase=2.0)
+    model = strong(code.world_model.Transformer(sizes(code))).eval()
+    x = irregular(2, 8, 6, phase=2.0, dtype=F32)
     full = model(x)
     for cuts in ([8], [1] * 8, [3, 1, 4]):
         cache, rows, lengths = code.world_model.Cache(model, 2, 8), [], []
@@ -263,7 +287,7 @@ def portions(code):
         name = f"portions of {' '.join(map(str, cuts))}"
         yield f"{name}: the cache's length", lengths, [sum(cuts[: i + 1]) for i in range(len(cuts))]
         far = float((torch.cat(rows, 1) - full).detach().abs().max())
-        yield f"{name}: is the difference below 1e-10?", far < 1e-10, True
+        yield f"{name}: is there no difference but for rounding?", far < 1e-4, True
     error = ""
     try:
         model(x[:, :1], cache)
@@ -275,24 +299,34 @@ def portions(code):
 @check(
     "4.31",
     "dropout acts on the weights, only in training: what stays of four weights of ¼ grows by 4/3",
-    "dropout .25; all scores 0, all values 1, `out` adds 10; 4 positions, 400 rows, real chance",
+    "dropout .25; all scores 1, all values 1, `out` adds 10; 2 heads, 4 positions, 400 sequences, "
+    "real chance; then the first value is 2",
 )
 def dropout_of_weights(code):
     few = sizes(code, width=2, heads=2, dropout=0.25)
-    numbers = {"qkv.bias": [0.0] * 4 + [1.0, 1.0], "out.bias": [10.0, 10.0]}
+    numbers = {"qkv.bias": [1.0] * 6, "out.bias": [10.0, 10.0]}
+    numbers |= {"qkv.weight": [[0.0, 0.0]] * 4 + [[1.0, 0.0]] * 2}
     numbers |= {"out.weight": [[1.0, 0.0], [0.0, 1.0]]}
     block = put(code.world_model.Block(few, 0).double(), numbers)
     x, mask = torch.zeros(400, 4, 2, dtype=F64), torch.ones(4, 4, dtype=torch.bool)
 
-    def results() -> list:
+    def results(x) -> tuple:
         read = by_chance(lambda: block.attention(x, mask, None)).detach()
-        return sorted({round(number, 3) for number in read.flatten().tolist()}), read.mean()
+        return sorted({round(number, 3) for number in read.flatten().tolist()}), read
 
-    found, mean = results()
+    found, read = results(x)
     yield "results in training", found, [10.0, 10.333, 10.667, 11.0, 11.333]
-    yield "is their mean 11, but for chance?", abs(float(mean) - 11) < 0.05, True
+    yield "is their mean 11, but for chance?", abs(float(read.mean()) - 11) < 0.05, True
+    if read.shape == x.shape:
+        alike = {"sequences": read[0] == read[1:], "rows": read[:, :1] == read[:, 1:]}
+        alike["heads"] = read[..., :1] == read[..., 1:]
+        yield "what shares its chance", [name for name, same in alike.items() if same.all()], []
+    first = x.clone()
+    first[:, 0, 0] = 1.0
+    expected = [10.0, 10.333, 10.667, 11.0, 11.333, 11.667]
+    yield "results in training, the first value 2", results(first)[0], expected
     block.eval()
-    yield "results in evaluation", results()[0], [11.0]
+    yield "results in evaluation", results(x)[0], [11.0]
 
 
 # --- 4.32 Transformer.loss ------------------------------------------------------------------------
@@ -407,8 +441,27 @@ def shortest_window(code):
     total, _ = model.loss(batch)
     yield "total", total, expected
     yield "dtype", str(total.dtype), "torch.float32"
-    total, _ = model.loss(batch | {"terminal": batch["terminal"].float()})
+    terminal = batch["terminal"].float()
+    total, _ = model.loss(batch | {"terminal": terminal})
     yield "total for a terminal of float", total, expected
+    yield "that terminal after the call", terminal, batch["terminal"].float().tolist()
+
+
+@check(
+    "4.32",
+    "who is sure of what is wrong loses as many nats as its logits are apart",
+    "all states 0, float32; the logits of two tokens are [200 190], [300 0] and [400 0], but token "
+    "1 comes; 200 that life goes on, but it ends",
+)
+def surely_wrong(code):
+    numbers = {"heads.0.bias": [200.0, 190.0], "heads.1.bias": [300.0, 0.0]}
+    numbers |= {"heads.2.bias": [400.0, 0.0], "goes_on.bias": [200.0]}
+    model = with_states(code, torch.zeros(2, 8, 2), numbers, codes=2)
+    batch = rows_of(2, 2, F32) | {"tokens": torch.ones(2, 2, 3, dtype=torch.int64)}
+    _, parts = model.loss(batch | {"terminal": torch.ones(2, 2, dtype=torch.bool)})
+    expected = {"ce0": math.log1p(math.exp(10)), "ce1": 300.0, "ce2": 400.0, "continue": 200.0}
+    for name, nats in expected.items():
+        yield name, parts.get(name), nats
 
 
 # --- 4.33 token_accuracy --------------------------------------------------------------------------
@@ -510,12 +563,27 @@ def table_by_hand(code):
 @check(
     "4.34",
     "of equally frequent tokens the lowest",
-    "3 codes, 2 actions; pairs (1, 0) → 2 0, (0, 1) → 2 1 1 2, (2, 1) → 2 1 0",
+    "3 codes, 2 actions; pairs (1, 0) → 2 0, (0, 1) → 2 1 1 2, (2, 1) → 1 2 0",
 )
 def equally_frequent(code):
     triples = [(1, 0, 2), (1, 0, 0), (0, 1, 2), (0, 1, 1), (0, 1, 1), (0, 1, 2)]
-    triples += [(2, 1, 2), (2, 1, 1), (2, 1, 0)]
+    triples += [(2, 1, 1), (2, 1, 2), (2, 1, 0)]
     yield "table", table_of(code, triples, 3, 2), [[0, 1], [0, 1], [2, 0]]
+
+
+@check(
+    "4.34",
+    "as many triples as a game has, as many codes and actions as tier `full`",
+    "2 codes, 1 action: (0, 0) → 2100 times 0, 2314 times 1; (1, 0) → 200 times 0, 260 times 1; 256 "
+    "codes, 18 actions: (255, 17) → 254, (7, 3) → 200",
+)
+def many_triples(code):
+    triples = [(0, 0, 0)] * 2100 + [(0, 0, 1)] * 2314 + [(1, 0, 0)] * 200 + [(1, 0, 1)] * 260
+    yield "table", table_of(code, triples, 2, 1), [[1], [1]]
+    got = table_of(code, [(255, 17, 254), (7, 3, 200)], 256, 18)
+    expected = [[token] * 18 for token in range(256)]
+    expected[255][17], expected[7][3] = 254, 200
+    yield "pairs of 256 codes that are wrong", (got != torch.tensor(expected)).nonzero(), []
 
 
 @check(

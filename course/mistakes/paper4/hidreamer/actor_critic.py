@@ -93,6 +93,11 @@ MISTAKES = {
             "[codes.cumsum(0)[x] for codes, x in zip(self.codes, tokens.unbind(-1))]",
             "you add up the codes before the token: look up the row of the token itself",
         ),
+        (
+            JOIN,
+            JOIN + ".squeeze()",
+            "you squeeze: a batch of one, (1, 3), becomes (1, F), and not (F,)",
+        ),
     ],
     "4.37": [
         (
@@ -333,6 +338,18 @@ MISTAKES = {
             REINFORCE.replace("mean()", "sum() / weight.detach().sum()"),
             "you divide by the sum of the weights: take the plain mean over states",
         ),
+        (
+            "entropy(log_policy)",
+            "-(log_policy.exp() * log_policy).nan_to_num().sum(-1)",
+            "your entropy is a number, but its gradient is not: 0 · -inf stays in the backward "
+            "pass. Replace -inf before multiplying, as `entropy` does",
+        ),
+        (
+            TAKEN,
+            TAKEN.replace("squeeze(-1)", "squeeze()"),
+            "you squeeze all dimensions of 1, where dreams have one state also that of time: "
+            "squeeze(-1)",
+        ),
     ],
     "4.39": [
         (
@@ -489,6 +506,29 @@ MISTAKES = {
             PPO,
             PPO.replace("mean()", "sum() / weight.detach().sum()"),
             "you divide by the weights' sum: take the plain mean over states",
+        ),
+        (
+            "entropy(log_policy)",
+            "-(log_policy.exp() * log_policy).nan_to_num().sum(-1)",
+            "your entropy is a number, but its gradient is NaN: 0 · -inf stays in the backward "
+            "pass. Replace -inf before multiplying, as `entropy` does",
+        ),
+        (
+            TAKEN,
+            TAKEN.replace("squeeze(-1)", "squeeze()"),
+            "squeeze() takes all dimensions of 1, where dreams have one state also that of time: "
+            "squeeze(-1)",
+        ),
+        (
+            LOWER,
+            LOWER + ".maximum(3 * advantage.detach().clamp(max=0) - 9e9 * (advantage > 0))",
+            "you bound the loss of bad actions too (dual clip): equation 7 does not, so that what "
+            "has become too likely is taken back",
+        ),
+        (
+            RATIO,
+            RATIO.replace(").exp()", ").clamp(-1, 1).exp()"),
+            "you clip the logarithm of the ratio as well: where it is far off, nothing leads back",
         ),
     ],
 }

@@ -215,5 +215,15 @@ MISTAKES = {
             f"{FOUND}\n    states.pop(0)",
             "your states begin after the first action; the last one of the context is the first",
         ),
+        (
+            MIDDLE,
+            MIDDLE + "[:1].expand(len(tokens))",
+            "all your dreams take the L1 of the first: each has tokens of its own",
+        ),
+        (
+            "model.goes_on(acted).squeeze(-1)",
+            "model.goes_on(acted).squeeze()",
+            "you squeeze all dimensions of 1, with one dream also that of the batch: squeeze(-1)",
+        ),
     ]
 }

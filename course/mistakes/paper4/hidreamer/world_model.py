@@ -30,6 +30,10 @@ SAME = "tokens[:, 1:] == tokens[:, :-1]"
 SHARE = "float(x.double().mean())"
 TRIPLE = "(before * actions + action) * codes + after"
 TABLE = "torch.where(count.sum(-1) > 0, count.argmax(-1), itself)"
+FIRST_SEEN = """\
+seen = {x: i for i, x in reversed(list(enumerate(triple.flatten().tolist())))}
+    first = torch.tensor([seen.get(i, 0) for i in range(count.numel())]).view_as(count)
+    return torch.where(count.sum(-1) > 0, (count * triple.numel() - first).argmax(-1), itself)"""
 
 MISTAKES = {
     "4.30": [
@@ -304,6 +308,65 @@ MISTAKES = {
             "query, key.detach(), value.detach(), attn_mask",
             "you detach keys and values: earlier positions learn what later ones need of them",
         ),
+        (
+            READ,
+            BY_HAND.format(
+                weights="scores.exp() * mask / (scores.exp() * mask).sum(-1, keepdim=True)",
+                read="F.dropout(weights, dropout) @ value",
+            ),
+            "you take exp of the scores themselves: of 89 it is infinite in float32. softmax "
+            "subtracts the row's largest score first",
+        ),
+        (
+            READ,
+            BY_HAND.format(
+                weights="(scores.softmax(-1) * mask / (scores.softmax(-1) * mask).sum(-1, True))",
+                read="F.dropout(weights, dropout) @ value",
+            ),
+            "you mask after the softmax, then divide by what is left: where a hidden score is far "
+            "larger, that is 0 / 0. Hidden scores become -inf before it",
+        ),
+        (
+            READ,
+            BY_HAND.format(
+                weights="scores.masked_fill(~mask, -100.0).softmax(-1)",
+                read="F.dropout(weights, dropout) @ value",
+            ),
+            "you hide scores by a number that others may be below: -inf hides, whatever they are",
+        ),
+        (
+            READ,
+            BY_HAND.format(
+                weights="scores.masked_fill(mask.logical_not_(), float('-inf')).softmax(-1)",
+                read="F.dropout(weights, dropout) @ value",
+            ),
+            "you turn the mask round in place: it is the model's own, and the next block reads it "
+            "too",
+        ),
+        (
+            READ,
+            BY_HAND.format(
+                weights="F.dropout(scores, dropout).masked_fill(~mask, float('-inf')).softmax(-1)",
+                read="weights @ value",
+            ),
+            "you drop scores: a score of 0 is still a weight. Drop weights, after the softmax",
+        ),
+        (
+            READ,
+            BY_HAND.format(
+                weights=HIDDEN + ".softmax(-1)",
+                read="(weights * F.dropout(torch.ones_like(weights[:, :1]), dropout)) @ value",
+            ),
+            "all heads drop the same weights: each weight of each head has a chance of its own",
+        ),
+        (
+            READ,
+            BY_HAND.format(
+                weights=HIDDEN + ".softmax(-1)",
+                read="(weights * F.dropout(torch.ones_like(weights[:, :, :1]), dropout)) @ value",
+            ),
+            "all rows drop the same positions: each weight of each row has a chance of its own",
+        ),
     ],
     "4.32": [
         (
@@ -456,6 +519,42 @@ MISTAKES = {
             TOTAL,
             TOTAL.replace("levels + ", "levels / sum(WEIGHTS) + "),
             "you divide the levels by the sum of their weights: they are only weighted",
+        ),
+        (
+            'goes_on = 1 - batch["terminal"].to(acted.dtype)',
+            'goes_on = batch["terminal"].to(acted.dtype).neg_().add_(1)',
+            "you change `terminal` in place: where it has the right type, `to` makes no copy, and "
+            "the batch is another one afterwards",
+        ),
+        (
+            "logit = self.goes_on(acted).squeeze(-1)",
+            "logit = self.goes_on(acted).squeeze()",
+            "you squeeze all dimensions of 1, with one window also that of the batch: squeeze(-1)",
+        ),
+        (
+            ENTROPY,
+            "-head(row).softmax(-1).log().gather(-1, target[..., None]).mean()",
+            "you take the logarithm of the softmax: probabilities below 1e-45 are 0 there, and the "
+            "loss is infinite. log_softmax or cross_entropy take logits",
+        ),
+        (
+            ENTROPY,
+            "-(head(row).softmax(-1) + 1e-8).log().gather(-1, target[..., None]).mean()",
+            "you add a small number before the logarithm: beyond 18 nats the loss, and its "
+            "gradient, grow no more. Take log_softmax or cross_entropy",
+        ),
+        (
+            ENTROPY,
+            "(head(row).exp().sum(-1).log() - head(row).gather(-1, target[..., None])[..., 0])"
+            ".mean()",
+            "your exp overflows: of 89 it is infinite in float32. Take logsumexp, log_softmax or "
+            "cross_entropy",
+        ),
+        (
+            "F.binary_cross_entropy_with_logits(logit, goes_on)",
+            "F.binary_cross_entropy(torch.sigmoid(logit), goes_on)",
+            "you take the sigmoid first: where it rounds to 0 or 1, the loss is cut at 100 nats "
+            "and has no gradient. binary_cross_entropy_with_logits takes the logit",
         ),
     ],
     "4.33": [
@@ -661,6 +760,27 @@ MISTAKES = {
             "return count / count.sum(-1, keepdim=True).clamp(min=1)",
             "you return shares (codes, actions, codes): wanted is the most frequent token of each "
             "pair",
+        ),
+        (
+            "return " + TABLE,
+            FIRST_SEEN,
+            "of equally frequent tokens you take the one that came first (Counter.most_common "
+            "does): it is the lowest",
+        ),
+        (
+            "(before * actions + action) * codes + after",
+            "((before * actions + action) * codes + after).short().relu()",
+            "you number triples in 16 bits: 256 codes and 18 actions make 1,179,648 of them",
+        ),
+        (
+            "count = count.view(codes, actions, codes)",
+            "count = count.view(codes, actions, codes).to(torch.uint8)",
+            "you count in 8 bits, and after 255 comes 0: a pair comes thousands of times",
+        ),
+        (
+            "count = count.view(codes, actions, codes)",
+            "count = count.view(codes, actions, codes).clamp(max=2048)",
+            "your counts stop at 2048, as sums of ones do in half precision: count in integers",
         ),
     ],
 }

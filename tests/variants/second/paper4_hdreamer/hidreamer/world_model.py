@@ -70,9 +70,9 @@ class Transformer:
             after = hidden[:, t, ACTION]
             reward = self.reward.loss(self.reward(after), batch["reward"][:, t])
             sums["reward"] = sums["reward"] + reward.sum()
-            lives = torch.sigmoid(self.goes_on(after)[:, 0])
-            chance = torch.where(batch["terminal"][:, t] > 0, 1 - lives, lives)
-            sums["continue"] = sums["continue"] - chance.log().sum()
+            lives = self.goes_on(after)[:, 0]
+            right = torch.where(batch["terminal"][:, t] > 0, -lives, lives)
+            sums["continue"] = sums["continue"] - F.logsigmoid(right).sum()
         parts = {name: x / (count * (length - (name == "ce0"))) for name, x in sums.items()}
         scale = dict(zip(parts, (*WEIGHTS, 1, 1), strict=True))
         total = sum(scale[name] * x for name, x in parts.items())
