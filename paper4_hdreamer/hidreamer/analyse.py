@@ -213,16 +213,17 @@ class Decoder(nn.Module):
         trunk = [m for m in Encoder(STACK, size, 1).trunk if isinstance(m, nn.Conv2d)]
         sides = [size]
         for conv in trunk:
-            sides.append((sides[-1] - conv.kernel_size[0]) // conv.stride[0] + 1)
+            room = sides[-1] + 2 * conv.padding[0] - conv.kernel_size[0]
+            sides.append(room // conv.stride[0] + 1)
         self.side, self.channels = sides[-1], trunk[-1].out_channels
         self.begin = nn.Linear(EMBEDDING, self.channels * self.side**2)
         self.layers = nn.ModuleList(
             nn.ConvTranspose2d(
-                conv.out_channels, conv.in_channels if number else 1, kernel, stride,
-                output_padding=sides[number] - (sides[number + 1] - 1) * stride - kernel,
+                conv.out_channels, conv.in_channels if number else 1, kernel, stride, edge,
+                sides[number] + 2 * edge - (sides[number + 1] - 1) * stride - kernel,
             )
             for number, conv in reversed(list(enumerate(trunk)))
-            for kernel, stride in [(conv.kernel_size[0], conv.stride[0])]
+            for kernel, stride, edge in [(conv.kernel_size[0], conv.stride[0], conv.padding[0])]
         )  # fmt: skip
 
     def forward(self, z: Tensor) -> Tensor:
@@ -361,8 +362,7 @@ def ahead(tier: Tier, done: np.ndarray, wanted: int) -> int:
     longest = int(np.diff(np.unique(np.append(-1, ends))).max())
     if longest <= tier.context:
         raise UserError(f"no held-out episode is longer than the {tier.context} rows of a context")
-    positions = max(tier.length, tier.context + tier.horizon + 1)  # as in stages.py
-    return min(wanted or tier.horizon, longest - tier.context, positions - tier.context)
+    return min(wanted or tier.horizon, longest - tier.context, tier.length - tier.context)
 
 
 def replayed(agent, batch: dict, context: int, seed: int) -> Tensor:
