@@ -574,8 +574,8 @@ def equally_frequent(code):
 @check(
     "4.34",
     "as many triples as a game has, as many codes and actions as tier `full`",
-    "2 codes, 1 action: (0, 0) → 2100 times 0, 2314 times 1; (1, 0) → 200 times 0, 260 times 1; 256 "
-    "codes, 18 actions: (255, 17) → 254, (7, 3) → 200",
+    "2 codes, 1 action: (0, 0) → 2100 times 0, 2314 times 1; (1, 0) → 200 times 0, 260 times 1; "
+    "256 codes, 18 actions: (255, 17) → 254, (7, 3) → 200",
 )
 def many_triples(code):
     triples = [(0, 0, 0)] * 2100 + [(0, 0, 1)] * 2314 + [(1, 0, 0)] * 200 + [(1, 0, 1)] * 260
