@@ -780,7 +780,7 @@ MISTAKES = {
         (
             "count = count.view(codes, actions, codes)",
             "count = count.view(codes, actions, codes).clamp(max=2048)",
-            "your counts stop at 2048, as sums of ones do in half precision: count in integers",
+            "your counts stop growing, as sums of ones do in half precision: count in integers",
         ),
     ],
 }

@@ -73,7 +73,7 @@ class Transformer:
             sums["reward"] = sums["reward"] + reward.sum()
             lives = self.goes_on(after)[:, 0]
             right = torch.where(batch["terminal"][:, t] > 0, -lives, lives)
-            sums["continue"] = sums["continue"] - F.logsigmoid(right).sum()
+            sums["continue"] = sums["continue"] - torch.nn.functional.logsigmoid(right).sum()
         parts = {name: x / (count * (length - (name == "ce0"))) for name, x in sums.items()}
         scale = dict(zip(parts, (*WEIGHTS, 1, 1), strict=True))
         total = sum(scale[name] * x for name, x in parts.items())
