@@ -115,18 +115,19 @@ def plot_codes(path: Path, panels: dict, what: str, labels: list[str]) -> Path:
 
 
 def as_grey(picture: np.ndarray) -> np.ndarray:
-    """(..., H, W) in [0, 1] → uint8"""
-    return (255 * np.clip(picture, 0, 1)).round().astype(np.uint8)
+    """(..., H, W) in [0, 1] → (..., H', W', 3) uint8, 64 pixels high or more"""
+    grey = (255 * np.clip(picture, 0, 1)).round().astype(np.uint8)
+    return enlarge(np.repeat(grey[..., None], 3, -1), 64)
 
 
 def plot_pictures(path: Path, views: dict) -> Path:
     """A row for each view, a column for each picture. {name: (n, H, W) in [0, 1]}"""
     rows = []
     for x in views.values():
-        framed = np.pad(as_grey(x), ((0, 0), (1, 1), (1, 1)), constant_values=128)
-        rows.append(np.concatenate(list(framed), 1))
-    figure, axis = figure_of(1, 1, (2.2 + len(framed), 0.3 + len(rows)))
-    axis.imshow(np.concatenate(rows), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        frames = np.pad(as_grey(x), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=128)
+        rows.append(np.concatenate(list(frames), 1))
+    figure, axis = figure_of(1, 1, (2.2 + len(frames), 0.3 + len(rows)))
+    axis.imshow(np.concatenate(rows), interpolation="nearest")
     height = len(rows[0])
     axis.set_yticks((np.arange(len(rows)) + 0.5) * height - 0.5, list(views))
     axis.set_xticks([])
@@ -138,7 +139,7 @@ def plot_dreams(path: Path, views: dict, context: int) -> Path:
     """Dreams one below the other: real, its tokens, dreamed. {name: (n, T, H, W) in [0, 1]}"""
     names, strips = list(views), []
     for number in range(len(views["real"])):
-        one = [as_grey(x[number])[:, None] for x in views.values()]  # (T, 1, H, W)
+        one = [np.moveaxis(as_grey(x[number]), -1, 1) for x in views.values()]  # (T, 3, H, W)
         strips.append(strip(dict(zip(VIEWS, one, strict=True)), context))
     height = len(strips[0]) / len(names)
     gap = np.full((max(1, round(height / 4)), strips[0].shape[1], 3), 255, np.uint8)
@@ -173,8 +174,8 @@ def film_dreams(path: Path, views: dict, context: int) -> Path:
 
 
 def framed(picture: np.ndarray, colour: tuple) -> np.ndarray:
-    """A grey picture (H, W) large, in a frame of a colour: (H', W', 3)."""
-    large = enlarge(np.repeat(picture[..., None], 3, -1))
+    """A picture (H, W, 3), large and in a frame of a colour."""
+    large = enlarge(picture)
     found = np.empty((large.shape[0] + 8, large.shape[1] + 8, 3), np.uint8)
     found[:] = colour
     found[4:-4, 4:-4] = large

@@ -1,7 +1,6 @@
 """Correct answers, written differently: slowly, with loops and plain arithmetic."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 SLOTS, LEVELS, ACTION = 4, 3, 3
