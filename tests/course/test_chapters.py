@@ -19,6 +19,11 @@ PAPERS = [
 ]
 EXERCISES = [(paper, id) for paper in PAPERS for id in paper.ids()]
 every_paper = pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.folder)
+one_paper_now = pytest.mark.parametrize(  # the others in the long tests
+    "paper",
+    [pytest.param(p, marks=[pytest.mark.long] * (p is not PAPERS[0])) for p in PAPERS],
+    ids=lambda paper: paper.folder,
+)
 every_exercise = pytest.mark.parametrize(
     "paper, id", EXERCISES, ids=[f"{paper.folder}-{id}" for paper, id in EXERCISES]
 )
@@ -61,7 +66,7 @@ def test_fresh_templates_are_all_to_do_with_exit_code_1_and_no_traceback(paper, 
     assert "Traceback" not in done.stdout and max(map(len, done.stdout.splitlines()[1:])) <= 90
 
 
-@every_paper
+@one_paper_now
 def test_pytest_is_a_door_to_the_same_grades(paper, tmp_path):
     last = paper.ids()[-1]  # chapter 4's is in a folder of its own
     copy_of(tmp_path / "mine", paper, {last: paper.holes[last][1].body})
@@ -80,7 +85,7 @@ def test_pytest_is_a_door_to_the_same_grades(paper, tmp_path):
     assert f'tests="{count}"' in page and f'name="exercise" value="{last}"' in page
 
 
-@every_paper
+@one_paper_now
 def test_starting_a_file_grades_it(paper):
     path = ROOT / "solutions" / paper.folder / "buffer.py"
     if not path.exists():
@@ -103,7 +108,8 @@ def test_the_solution_passes(paper, id, grader):
 
 
 @every_exercise
-@pytest.mark.parametrize("style", ["first", pytest.param("second", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("style", ["first", "second"])
 def test_an_answer_in_another_style_passes(paper, id, style, grader):
     variant = Paper(paper.folder, ROOT / "tests" / "variants" / style)
     body = variant.body(id)
@@ -170,7 +176,7 @@ def test_checks_import_no_paper(paper):
                 assert not [n for n in names if re.match(r"(solutions|paper\d)", n)], path
 
 
-@every_paper
+@one_paper_now
 def test_with_the_solutions_deleted_a_complete_submission_passes(paper, tmp_path):
     for name in ("course", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

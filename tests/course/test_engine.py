@@ -305,6 +305,7 @@ def test_code_that_meddles_with_the_comparison_fails(toy, grade, body):
     assert grade(toy, "1.1")[0].status == "fail"
 
 
+@pytest.mark.long
 def test_what_one_answer_changes_in_torch_does_not_reach_the_next(toy, grade):
     answer_all(toy)
     for body, name in (

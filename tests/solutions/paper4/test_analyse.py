@@ -231,6 +231,7 @@ def test_the_larger_level_is_reduced_to_the_size_of_the_smaller_one():
     assert again == report  # nothing is left to chance but the seed
 
 
+@pytest.mark.long
 def test_a_level_has_the_information_of_its_factor():
     report = information(known(), Drift, 20)
     played = play(known(), Drift, 20, 0)
